@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["Backend", "BackendName", "PrivateKey", "PublicKey", "SignedTopicKey", "SymKey", "TopicContext", "get"]
+__all__ = [
+    "Backend",
+    "BackendName",
+    "PrivateKey",
+    "PublicKey",
+    "SignedTopicKey",
+    "SymKey",
+    "TopicContext",
+    "get",
+]
 
 BackendName = Literal["native", "reference"]
 

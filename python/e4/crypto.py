@@ -1,4 +1,4 @@
-"""The protocol's primitives without a client: making and deriving keys, ids and topic hashes, one-off messages.
+"""The protocol's primitives without a client: keys, ids, topic hashes, and one-off messages.
 
 Every function takes ``backend``, ``"native"`` or ``"reference"``; ``None`` means the choice of
 ``E4_BACKEND``, or ``native``. Section numbers are of the protocol, version 1.

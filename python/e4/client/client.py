@@ -23,8 +23,9 @@ from e4.errors import StoreError, TopicKeyMissing, UnsupportedOperation
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
+    from typing import Self
 
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer
 
     from e4.backend import TopicContext
     from e4.client.config import ClientConfig

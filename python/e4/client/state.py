@@ -16,7 +16,7 @@ import binascii
 import hmac
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from e4 import _wire
 from e4._names import encode_topic
@@ -25,11 +25,13 @@ from e4.client.material import Material, PubMaterial, SymMaterial, sym_key
 from e4.errors import E4Error, InvalidState, ReplayedCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from e4._names import Limits
 
 __all__ = ["Replay", "State", "TopicKeys", "decode", "encode"]
+
+T = TypeVar("T")
 
 _VERSION = 1
 _SYM_TYPE = 0
@@ -297,7 +299,7 @@ def _shown(name: str) -> str:
     return name if len(name) <= 2 * _wire.PUBLIC_KEY_LEN and name.isalnum() else "…"
 
 
-def _checked(where: str, check: Any, *arguments: Any) -> Any:
+def _checked(where: str, check: Callable[..., T], *arguments: object) -> T:
     try:
         return check(*arguments)
     except E4Error as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -17,6 +18,8 @@ from e4.errors import StoreError, StoreLocked
 __all__ = ["FileStore", "MemoryStore", "Store"]
 
 _logger = logging.getLogger("e4.client")
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows
 
 
 class Store(Protocol):
@@ -129,7 +132,7 @@ class FileStore:
         if self._lock is not None:
             return
         try:
-            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | _BINARY, 0o600)
         except OSError as error:
             raise StoreError(f"cannot open {self._lock_path}: {error.strerror}") from error
         lock = os.fdopen(descriptor, "r+b", buffering=0)
@@ -148,14 +151,14 @@ class FileStore:
             self._temporary.unlink()
 
     def _write_temporary(self, state: bytes) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
         with os.fdopen(os.open(self._temporary, flags, 0o600), "wb") as file:
             file.write(state)
             file.flush()
             os.fsync(file.fileno())
 
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 
     def _lock_file(file: BinaryIO) -> None:
