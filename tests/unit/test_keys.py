@@ -81,11 +81,15 @@ def test_a_place_that_cannot_be_written_is_named_and_nothing_is_left(tmp_path: P
     assert sorted(os.listdir(tmp_path)) == ["folder"]
 
 
-@pytest.mark.parametrize(("size", "length"), [(0, 32), (31, 32), (33, 32), (64, 32), (65, 32), (32, 64), (65, 64)])
+@pytest.mark.parametrize(
+    ("size", "length"), [(0, 32), (31, 32), (33, 32), (64, 32), (65, 32), (32, 64), (65, 64)]
+)
 def test_another_number_of_bytes_is_refused_with_both_numbers(tmp_path: Path, size: int, length: int) -> None:
     path = tmp_path / "room.key"
     path.write_bytes(b"\x5a" * size)
-    with pytest.raises(errors.InvalidKey, match=rf"room\.key holds {size} bytes, not the {length} of a raw key"):
+    with pytest.raises(
+        errors.InvalidKey, match=rf"room\.key holds {size} bytes, not the {length} of a raw key"
+    ):
         keys.read_key_file(path, length)
 
 
@@ -100,5 +104,5 @@ def test_no_error_repeats_the_key(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.StoreError, match=r"cannot read .*room\.key: No such file"):
         keys.read_key_file(tmp_path / "room.key")
-    with pytest.raises(errors.StoreError, match="cannot read .*: Is a directory"):
+    with pytest.raises(errors.StoreError, match=r"cannot read .*: Is a directory"):
         keys.read_key_file(tmp_path)
