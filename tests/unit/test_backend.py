@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -305,6 +306,16 @@ def test_errors_in_a_batch_stand_in_their_places(backend: Backend) -> None:
         assert isinstance(results[1], E4Error)
         assert isinstance(results[2], E4Error)
         assert results[1].__traceback__ is None
+
+
+def test_contexts_are_shared_by_threads(backend: Backend) -> None:
+    sym, *_, signed = instances(backend)
+    payloads = [bytes([n]) * n for n in range(1, 200)]
+    for context in (sym, signed):
+        messages = context.protect_many(payloads, T0)
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(lambda p, c=context: c.protect(p, T0), payloads)) == messages
+            assert list(pool.map(lambda m, c=context: c.unprotect(m, T0), messages)) == payloads
 
 
 def test_argon2i_parameters_are_input_errors(backend: Backend) -> None:
