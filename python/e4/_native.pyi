@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 NAME: Final = "native"
-WIRE: Final[dict[str, int]]
+WIRE: Final[dict[str, int | str]]
 
 @final
 class SymKey:

@@ -10,7 +10,7 @@ use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 use sha2::{Digest, Sha512};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::hash::sha3_256;
 use crate::wire::{KEY_LEN, PRIVATE_KEY_LEN, PUBLIC_KEY_LEN, SEED_LEN, SIGNATURE_LEN};
@@ -62,7 +62,7 @@ impl PrivateKey {
         raw_sign::<Sha512>(&self.expanded, message, &self.public).to_bytes()
     }
 
-    /// The X25519 private key of the same pair: clamp(SHA-512(seed)[0:32]).
+    /// The X25519 private key of the same pair: `clamp(SHA-512(seed)[0:32])`.
     #[must_use]
     pub fn to_x25519(&self) -> Zeroizing<[u8; KEY_LEN]> {
         let mut hash = Sha512::digest(self.seed.as_slice());
@@ -71,6 +71,15 @@ impl PrivateKey {
         scalar
     }
 }
+
+/// The seed and the expanded key are wiped by themselves.
+impl ZeroizeOnDrop for PrivateKey {}
+
+const _: () = {
+    const fn wiped<T: ZeroizeOnDrop>() {}
+    wiped::<Zeroizing<[u8; SEED_LEN]>>();
+    wiped::<ExpandedSecretKey>();
+};
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

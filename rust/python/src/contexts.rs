@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping};
 
 use crate::failure::Failure;
-use crate::input::{Data, or_present, seconds, time};
+use crate::input::{Data, limit, or_present, seconds, time, with_slices};
 use crate::keys;
 use crate::output::new_bytes;
 
@@ -28,9 +28,9 @@ impl SymKey {
         key: Data<'_>,
         previous: Option<Data<'_>>,
         #[pyo3(from_py_with = seconds)] previous_since: u64,
-        #[pyo3(from_py_with = seconds)] max_ahead: u64,
-        #[pyo3(from_py_with = seconds)] max_age: u64,
-        #[pyo3(from_py_with = seconds)] max_previous_age: u64,
+        #[pyo3(from_py_with = limit)] max_ahead: u64,
+        #[pyo3(from_py_with = limit)] max_age: u64,
+        #[pyo3(from_py_with = limit)] max_previous_age: u64,
     ) -> Result<Self, Failure> {
         let context = message::SymKey::new(&key, Limits { max_ahead, max_age, max_previous_age })?;
         Ok(Self(match previous {
@@ -47,7 +47,8 @@ impl SymKey {
         payload: Data<'_>,
         #[pyo3(from_py_with = time)] timestamp: Option<u64>,
     ) -> Result<Bound<'py, PyBytes>, Failure> {
-        self.protect_one(py, &payload, or_present(timestamp))
+        let (payload, timestamp) = (&*payload, or_present(timestamp));
+        new_bytes(py, payload.len() + wire::SYM_OVERHEAD, |out| self.0.protect(payload, timestamp, out))
     }
 
     /// Check one message and return its payload.
@@ -58,7 +59,8 @@ impl SymKey {
         message: Data<'_>,
         #[pyo3(from_py_with = time)] now: Option<u64>,
     ) -> Result<Bound<'py, PyBytes>, Failure> {
-        self.unprotect_one(py, &message, or_present(now))
+        let (message, now) = (SymMessage::parse(&message)?, or_present(now));
+        new_bytes(py, message.payload_len(), |out| self.0.unprotect(&message, now, out))
     }
 
     /// Protect many payloads, all with one timestamp.
@@ -68,7 +70,14 @@ impl SymKey {
         payloads: &Bound<'py, PyAny>,
         #[pyo3(from_py_with = time)] timestamp: Option<u64>,
     ) -> Result<Bound<'py, PyList>, Failure> {
-        protect_many(self, payloads, or_present(timestamp))
+        let (result, timestamp) = (PyList::empty(payloads.py()), or_present(timestamp));
+        with_slices(payloads, |payloads| {
+            self.0.protect_many(payloads, timestamp, |pending| {
+                let message = new_bytes(result.py(), pending.message_len(), |out| pending.write(out))?;
+                Ok(result.append(message)?)
+            })
+        })?;
+        Ok(result)
     }
 
     /// Unprotect many messages; a refused one gives its error in its place.
@@ -78,33 +87,19 @@ impl SymKey {
         messages: &Bound<'py, PyAny>,
         #[pyo3(from_py_with = time)] now: Option<u64>,
     ) -> Result<Bound<'py, PyList>, Failure> {
-        unprotect_many(self, messages, or_present(now))
+        let (result, now) = (PyList::empty(messages.py()), or_present(now));
+        with_slices(messages, |messages| {
+            self.0.unprotect_many(messages, now, |outcome| match outcome {
+                Ok(payload) => Ok(result.append(PyBytes::new(result.py(), payload))?),
+                Err(error) => append_error(&result, error),
+            })
+        })?;
+        Ok(result)
     }
 
     #[expect(clippy::unused_self, reason = "shows no more than the class")]
     fn __repr__(&self) -> &'static str {
         "<e4._native.SymKey>"
-    }
-}
-
-impl Context for SymKey {
-    fn protect_one<'py>(
-        &self,
-        py: Python<'py>,
-        payload: &[u8],
-        timestamp: u64,
-    ) -> Result<Bound<'py, PyBytes>, Failure> {
-        new_bytes(py, payload.len() + wire::SYM_OVERHEAD, |out| self.0.protect(payload, timestamp, out))
-    }
-
-    fn unprotect_one<'py>(
-        &self,
-        py: Python<'py>,
-        message: &[u8],
-        now: u64,
-    ) -> Result<Bound<'py, PyBytes>, Failure> {
-        let message = SymMessage::parse(message)?;
-        new_bytes(py, message.payload_len(), |out| self.0.unprotect(&message, now, out))
     }
 }
 
@@ -157,7 +152,13 @@ impl SignedTopicKey {
         payloads: &Bound<'py, PyAny>,
         #[pyo3(from_py_with = time)] timestamp: Option<u64>,
     ) -> Result<Bound<'py, PyList>, Failure> {
-        protect_many(self, payloads, or_present(timestamp))
+        let (result, timestamp) = (PyList::empty(payloads.py()), or_present(timestamp));
+        with_slices(payloads, |payloads| {
+            payloads.iter().try_for_each(|payload| {
+                Ok(result.append(self.protect_one(result.py(), payload, timestamp)?)?)
+            })
+        })?;
+        Ok(result)
     }
 
     /// Unprotect many signed messages; a refused one gives its error in its place.
@@ -167,7 +168,15 @@ impl SignedTopicKey {
         messages: &Bound<'py, PyAny>,
         #[pyo3(from_py_with = time)] now: Option<u64>,
     ) -> Result<Bound<'py, PyList>, Failure> {
-        unprotect_many(self, messages, or_present(now))
+        let (result, now) = (PyList::empty(messages.py()), or_present(now));
+        with_slices(messages, |messages| {
+            messages.iter().try_for_each(|message| match self.unprotect_one(result.py(), message, now) {
+                Ok(payload) => Ok(result.append(payload)?),
+                Err(Failure::Core(error)) => append_error(&result, error),
+                Err(failure) => Err(failure),
+            })
+        })?;
+        Ok(result)
     }
 
     #[expect(clippy::unused_self, reason = "shows no more than the class")]
@@ -183,23 +192,6 @@ impl SignedTopicKey {
 }
 
 impl SignedTopicKey {
-    /// The public key that is stored under an id.
-    fn find(&self, id: &Id) -> Result<Arc<curve::PublicKey>, Failure> {
-        Python::attach(|py| {
-            let keys = self.public_keys.bind(py);
-            let id = PyBytes::new(py, &id.0);
-            let found = match keys.cast::<PyDict>() {
-                Ok(keys) => keys.get_item(id)?,
-                Err(_) => Some(keys.call_method1("get", (id,))?).filter(|found| !found.is_none()),
-            };
-            let found = found.ok_or(Error::PublicKeyMissing)?;
-            let key = found.cast::<keys::PublicKey>().map_err(PyErr::from)?;
-            Ok(Arc::clone(&key.get().0))
-        })
-    }
-}
-
-impl Context for SignedTopicKey {
     fn protect_one<'py>(
         &self,
         py: Python<'py>,
@@ -224,53 +216,24 @@ impl Context for SignedTopicKey {
             topic_key.unprotect_signed(&message, now, |id| self.find(id), out)
         })
     }
-}
 
-/// What the two classes do with one message; many of them are done alike.
-trait Context {
-    fn protect_one<'py>(
-        &self,
-        py: Python<'py>,
-        payload: &[u8],
-        timestamp: u64,
-    ) -> Result<Bound<'py, PyBytes>, Failure>;
-
-    fn unprotect_one<'py>(
-        &self,
-        py: Python<'py>,
-        message: &[u8],
-        now: u64,
-    ) -> Result<Bound<'py, PyBytes>, Failure>;
-}
-
-fn protect_many<'py>(
-    context: &impl Context,
-    payloads: &Bound<'py, PyAny>,
-    timestamp: u64,
-) -> Result<Bound<'py, PyList>, Failure> {
-    let py = payloads.py();
-    let result = PyList::empty(py);
-    for payload in payloads.try_iter()? {
-        let payload = payload?;
-        result.append(context.protect_one(py, &payload.extract::<Data<'_>>()?, timestamp)?)?;
+    /// The public key that is stored under an id.
+    fn find(&self, id: &Id) -> Result<Arc<curve::PublicKey>, Failure> {
+        Python::attach(|py| {
+            let keys = self.public_keys.bind(py);
+            let id = PyBytes::new(py, &id.0);
+            let found = match keys.cast::<PyDict>() {
+                Ok(keys) => keys.get_item(id)?,
+                Err(_) => Some(keys.call_method1("get", (id,))?).filter(|found| !found.is_none()),
+            };
+            let found = found.ok_or(Error::PublicKeyMissing)?;
+            let key = found.cast::<keys::PublicKey>().map_err(PyErr::from)?;
+            Ok(Arc::clone(&key.get().0))
+        })
     }
-    Ok(result)
 }
 
-fn unprotect_many<'py>(
-    context: &impl Context,
-    messages: &Bound<'py, PyAny>,
-    now: u64,
-) -> Result<Bound<'py, PyList>, Failure> {
-    let py = messages.py();
-    let result = PyList::empty(py);
-    for message in messages.try_iter()? {
-        let message = message?;
-        match context.unprotect_one(py, &message.extract::<Data<'_>>()?, now) {
-            Ok(payload) => result.append(payload)?,
-            Err(Failure::Core(error)) => result.append(PyErr::from(Failure::Core(error)).into_value(py))?,
-            Err(failure) => return Err(failure),
-        }
-    }
-    Ok(result)
+/// A refused message's error takes its place in the list.
+fn append_error(list: &Bound<'_, PyList>, error: Error) -> Result<(), Failure> {
+    Ok(list.append(PyErr::from(Failure::Core(error)).into_value(list.py()))?)
 }

@@ -82,8 +82,8 @@ impl Class {
     }
 
     /// An exception with a text of one line, which must hold no secret.
-    pub(crate) fn raised_with(self, py: Python<'_>, text: String) -> PyErr {
-        self.get(py).map_or_else(|error| error, |class| PyErr::from_type(class.clone(), (text,)))
+    pub(crate) fn raised_with(self, py: Python<'_>, text: &str) -> PyErr {
+        self.get(py).map_or_else(|error| error, |class| PyErr::from_type(class.clone(), (text.to_owned(),)))
     }
 }
 
@@ -96,10 +96,10 @@ fn raised(py: Python<'_>, error: Error) -> PyErr {
         Error::InvalidSignature => Class::InvalidSignature.raised(py),
         Error::NotAuthentic => Class::NotAuthentic.raised(py),
         Error::UnknownCommand | Error::CommandLength => {
-            Class::InvalidCommand.raised_with(py, error.to_string())
+            Class::InvalidCommand.raised_with(py, &error.to_string())
         }
-        Error::InvalidKey(_) => Class::InvalidKey.raised_with(py, error.to_string()),
+        Error::InvalidKey(_) => Class::InvalidKey.raised_with(py, &error.to_string()),
         Error::OutOfMemory => PyMemoryError::new_err(()),
-        _ => Class::InvalidInput.raised_with(py, error.to_string()),
+        _ => Class::InvalidInput.raised_with(py, &error.to_string()),
     }
 }

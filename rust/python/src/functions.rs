@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::failure::Failure;
-use crate::input::{Data, opcode as to_opcode, parameter};
+use crate::input::{Data, opcode as to_opcode, parameter, with_slices};
 use crate::output::{new_bytes, new_bytes_detached};
 
 /// SHA3-256 (FIPS 202), 32 bytes.
@@ -59,7 +59,7 @@ pub(crate) fn siv_seal<'py>(
     plaintext: Data<'_>,
 ) -> Result<Bound<'py, PyBytes>, Failure> {
     let siv = TwoKeySiv::new(&key)?;
-    with_strings(associated_data, |strings| {
+    with_slices(associated_data, |strings| {
         new_bytes(py, plaintext.len() + wire::SIV_LEN, |out| siv.seal(strings, &plaintext, out))
     })
 }
@@ -75,7 +75,7 @@ pub(crate) fn siv_open<'py>(
 ) -> Result<Bound<'py, PyBytes>, Failure> {
     let siv = TwoKeySiv::new(&key)?;
     let len = sealed.len().checked_sub(wire::SIV_LEN).ok_or(Error::Malformed)?;
-    with_strings(associated_data, |strings| new_bytes(py, len, |out| siv.open(strings, &sealed, out)))
+    with_slices(associated_data, |strings| new_bytes(py, len, |out| siv.open(strings, &sealed, out)))
 }
 
 /// The public key of a 32-byte seed, or of a 64-byte private key, which is checked.
@@ -184,14 +184,4 @@ pub(crate) fn parse_command<'py>(
     let command = Command::parse(&data)?;
     let (opcode, first, second) = command.fields();
     Ok((opcode, PyBytes::new(py, first), PyBytes::new(py, second)))
-}
-
-/// Hands on a sequence of bytes-like objects as slices.
-fn with_strings<R>(
-    sequence: &Bound<'_, PyAny>,
-    work: impl FnOnce(&[&[u8]]) -> Result<R, Failure>,
-) -> Result<R, Failure> {
-    let objects = sequence.try_iter()?.collect::<PyResult<Vec<_>>>()?;
-    let strings = objects.iter().map(|object| object.extract()).collect::<PyResult<Vec<Data<'_>>>>()?;
-    work(&strings.iter().map(|string| &**string).collect::<Vec<_>>())
 }

@@ -37,6 +37,7 @@ mod _native {
         for (name, value) in e4_core::wire::NAMED {
             wire.set_item(name, value)?;
         }
+        wire.set_item("CONTROL_TOPIC_PREFIX", e4_core::wire::CONTROL_TOPIC_PREFIX)?;
         module.add("WIRE", wire)
     }
 }

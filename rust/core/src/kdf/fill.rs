@@ -68,26 +68,33 @@ impl Memory {
         };
         let mut slices = [const { Vec::new() }; SLICES];
         for slice in &mut slices {
-            slice.try_reserve_exact(shape.lanes as usize).map_err(|_| Error::OutOfMemory)?;
+            *slice = reserved(shape.lanes as usize)?;
             for _ in 0..shape.lanes {
-                let mut segment = Segment::new();
-                segment.try_reserve_exact(shape.segment_len).map_err(|_| Error::OutOfMemory)?;
-                slice.push(segment);
+                slice.push(reserved(shape.segment_len)?);
             }
         }
         Ok(Self { slices, shape })
     }
 
     /// Fills the memory; `first_block(lane, index)` gives the first two blocks of each lane.
-    pub(super) fn fill(&mut self, first_block: impl Fn(u32, u32) -> Block) {
+    ///
+    /// # Errors
+    /// Those of `first_block`.
+    pub(super) fn fill(
+        &mut self,
+        first_block: impl Fn(u32, u32) -> Result<Block, Error>,
+    ) -> Result<(), Error> {
         for (lane, segment) in (0..).zip(&mut self.slices[0]) {
-            segment.extend([0, 1].map(|index| first_block(lane, index)));
+            for index in 0..2 {
+                segment.push(first_block(lane, index)?);
+            }
         }
         for pass in 0..self.shape.passes {
             for slice in 0..SLICES {
                 self.fill_slice(pass, slice);
             }
         }
+        Ok(())
     }
 
     /// The sum of the lanes' last blocks.
@@ -115,7 +122,7 @@ impl Memory {
         };
         thread::scope(|scope| {
             for _ in 1..threads {
-                if thread::Builder::new().spawn_scoped(scope, &work).is_err() {
+                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
                     break;
                 }
             }
@@ -131,6 +138,13 @@ impl Drop for Memory {
             segment.as_mut_slice().iter_mut().for_each(Zeroize::zeroize);
         }
     }
+}
+
+/// An empty vector with room.
+fn reserved<T>(len: usize) -> Result<Vec<T>, Error> {
+    let mut vector = Vec::new();
+    vector.try_reserve_exact(len).map_err(|_| Error::OutOfMemory)?;
+    Ok(vector)
 }
 
 /// Fills one lane's part of a slice.
@@ -202,5 +216,15 @@ impl Shape {
         let back = (area as u64 * ((low * low) >> 32)) >> 32;
         let at = (start + area - 1 - back as usize) % self.lane_len();
         Reference { lane, slice: at / self.segment_len, index: at % self.segment_len }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_cannot_be_had_is_an_error() {
+        assert_eq!(reserved::<Block>(usize::MAX).map(|_| ()), Err(Error::OutOfMemory));
     }
 }

@@ -76,10 +76,9 @@ pub fn argon2i(password: &[u8], params: &Params<'_>, tag: &mut [u8]) -> Result<(
     check(params, tag.len())?;
     let h0 = initial_hash(password, params, tag.len())?;
     let mut memory = Memory::new(params)?;
-    memory.fill(|lane, index| first_block(&h0, lane, index));
+    memory.fill(|lane, index| first_block(&h0, lane, index))?;
     let last = memory.last_blocks_sum();
-    hash_long(&[last.to_bytes().as_slice()], tag);
-    Ok(())
+    hash_long(&[last.to_bytes().as_slice()], tag)
 }
 
 fn check(params: &Params<'_>, tag_len: usize) -> Result<(), Error> {
@@ -112,20 +111,20 @@ fn initial_hash(password: &[u8], params: &Params<'_>, tag_len: usize) -> Result<
 }
 
 fn length(length: usize) -> Result<u32, Error> {
-    u32::try_from(length).map_err(|_| Error::InvalidParameter("Argon2 inputs must be under 2**32 bytes"))
+    u32::try_from(length)
+        .map_err(|_| Error::InvalidParameter("Argon2 inputs and outputs must be under 2**32 bytes"))
 }
 
 /// B[lane][index] for index 0 and 1: H'^(1024)(H0 ‖ index ‖ lane).
-fn first_block(h0: &[u8; 64], lane: u32, index: u32) -> Block {
+fn first_block(h0: &[u8; 64], lane: u32, index: u32) -> Result<Block, Error> {
     let mut bytes = Zeroizing::new([0; BLOCK_LEN]);
-    hash_long(&[h0, &index.to_le_bytes(), &lane.to_le_bytes()], bytes.as_mut_slice());
-    Block::from_bytes(&bytes)
+    hash_long(&[h0, &index.to_le_bytes(), &lane.to_le_bytes()], bytes.as_mut_slice())?;
+    Ok(Block::from_bytes(&bytes))
 }
 
-/// H' of RFC 9106, section 3.3; `out` has fewer than 2^32 bytes, and at least one.
-fn hash_long(inputs: &[&[u8]], out: &mut [u8]) {
-    #[expect(clippy::cast_possible_truncation, reason = "checked by the callers")]
-    let prefix = (out.len() as u32).to_le_bytes();
+/// H' of RFC 9106, section 3.3; `out` has at least one byte.
+fn hash_long(inputs: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
+    let prefix = length(out.len())?.to_le_bytes();
     let inputs = core::iter::once(prefix.as_slice()).chain(inputs.iter().copied());
     if out.len() <= 64 {
         return hash_short(inputs, out);
@@ -144,15 +143,15 @@ fn hash_long(inputs: &[&[u8]], out: &mut [u8]) {
         }
         link = Blake2b512::digest(link);
     }
-    hash_short([link.as_slice()].into_iter(), rest);
+    let result = hash_short([link.as_slice()].into_iter(), rest);
     link.as_mut_slice().zeroize();
+    result
 }
 
 /// BLAKE2b with an output of 1 to 64 bytes, which is part of what it hashes.
-fn hash_short<'a>(inputs: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) {
-    let Ok(mut core) = Blake2bVarCore::new(out.len()) else {
-        unreachable!("BLAKE2b gives 1 to 64 bytes");
-    };
+fn hash_short<'a>(inputs: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) -> Result<(), Error> {
+    let mut core =
+        Blake2bVarCore::new(out.len()).map_err(|_| Error::InvalidParameter("BLAKE2b gives 1 to 64 bytes"))?;
     let mut buffer = LazyBuffer::default();
     for input in inputs {
         buffer.digest_blocks(input, |blocks| core.update_blocks(blocks));
@@ -161,4 +160,5 @@ fn hash_short<'a>(inputs: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) {
     core.finalize_variable_core(&mut buffer, &mut hash);
     out.copy_from_slice(&hash[..out.len()]);
     hash.as_mut_slice().zeroize();
+    Ok(())
 }

@@ -3,17 +3,23 @@
 //! Times are arguments, in whole seconds since the Unix epoch. Which key belongs to which topic or signer is known
 //! above.
 
+mod many;
+
 use core::fmt;
 
 use subtle::ConstantTimeEq;
+use zeroize::ZeroizeOnDrop;
 
 use crate::curve::{PrivateKey, PublicKey};
 use crate::hash::Id;
 use crate::siv::SivKey;
 use crate::wire::{
-    self, ID_LEN, KEY_LEN, PUB_OVERHEAD, PUB_SIV, SIGNATURE_LEN, SIV_LEN, SYM_OVERHEAD, SYM_SIV, TIMESTAMP_LEN,
+    self, ID_LEN, KEY_LEN, PUB_OVERHEAD, PUB_SIV, SIGNATURE_LEN, SIV_LEN, SYM_OVERHEAD, SYM_SIV,
+    TIMESTAMP_LEN,
 };
 use crate::{Error, KeyFault};
+
+pub use many::Pending;
 
 /// How far a message's timestamp may be from the clock, and how long a previous key is used; in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +50,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_ahead: wire::MAX_AHEAD,
-            max_age: wire::MAX_AGE,
-            max_previous_age: wire::MAX_PREVIOUS_AGE,
-        }
+        Self { max_ahead: wire::MAX_AHEAD, max_age: wire::MAX_AGE, max_previous_age: wire::MAX_PREVIOUS_AGE }
     }
 }
 
@@ -239,9 +241,21 @@ impl SymKey {
         Ok(self.open(message.timestamp, message.sealed, now, payload)?)
     }
 
-    /// Opens under the current key, or else under the previous one where it is young enough.
+    /// Opens under the current key, or else under the previous one.
     fn open(&self, timestamp: &[u8], sealed: &[u8], now: u64, payload: &mut [u8]) -> Result<(), Error> {
         let result = self.current.open(timestamp, sealed, payload);
+        self.or_previous(result, timestamp, sealed, now, payload)
+    }
+
+    /// The result of opening under the current key, or else of opening under the previous one, if that is young enough.
+    fn or_previous(
+        &self,
+        result: Result<(), Error>,
+        timestamp: &[u8],
+        sealed: &[u8],
+        now: u64,
+        payload: &mut [u8],
+    ) -> Result<(), Error> {
         match &self.previous {
             Some(previous)
                 if result == Err(Error::NotAuthentic)
@@ -253,6 +267,9 @@ impl SymKey {
         }
     }
 }
+
+/// The contexts of both keys are wiped by themselves.
+impl ZeroizeOnDrop for SymKey {}
 
 impl fmt::Debug for SymKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
