@@ -168,6 +168,14 @@ class Client:
         """``"symkey"`` or ``"pubkey"``."""
         return self._view.state.material.mode
 
+    @property
+    def topic_hashes(self) -> frozenset[bytes]:
+        """The topic hashes, 16 bytes each, of the topics for which the client holds a key.
+
+        The same object until a command changes the client, so that a cache can tell by identity.
+        """
+        return self._current().topic_hashes()
+
     def is_receiving_topic(self, topic: str) -> bool:
         """Whether messages on this topic are commands for this client."""
         return topic == self._view.state.receiving_topic
@@ -351,7 +359,7 @@ class Client:
 class _View:
     """A state, and the contexts made from it so far, by topic name."""
 
-    __slots__ = ("contexts", "names", "purge_at", "state", "unsaved")
+    __slots__ = ("_topic_hashes", "contexts", "names", "purge_at", "state", "unsaved")
 
     def __init__(self, state: State, limits: Limits) -> None:
         self.state = state
@@ -361,6 +369,13 @@ class _View:
             (e for keys in state.topic_keys.values() if (e := keys.expiry(limits)) is not None), default=None
         )
         self.unsaved = False
+        self._topic_hashes: frozenset[bytes] | None = None
+
+    def topic_hashes(self) -> frozenset[bytes]:
+        """The topics with a key; computed when first asked for."""
+        if self._topic_hashes is None:
+            self._topic_hashes = frozenset(self.state.topic_keys)
+        return self._topic_hashes
 
     def changed(self, state: State, limits: Limits) -> _View:
         """The view of the next state, with the contexts that it has not made stale."""
