@@ -98,13 +98,31 @@ class SignedTopicKey(TopicContext, Protocol):
         """`public_keys` is a dict from 16-byte id to key; it must not change afterwards."""
 
 
+# Inside Backend these names are its own members.
+_SymKey = SymKey
+_PrivateKey = PrivateKey
+_PublicKey = PublicKey
+_SignedTopicKey = SignedTopicKey
+
+
 class Backend(Protocol):
     """What a crypto implementation offers. Section numbers are of the protocol."""
 
-    SymKey: type[SymKey]
-    PrivateKey: type[PrivateKey]
-    PublicKey: type[PublicKey]
-    SignedTopicKey: type[SignedTopicKey]
+    @property
+    def SymKey(self) -> type[_SymKey]:  # noqa: N802
+        """Makes the context of a symmetric key."""
+
+    @property
+    def PrivateKey(self) -> type[_PrivateKey]:  # noqa: N802
+        """Makes a signer."""
+
+    @property
+    def PublicKey(self) -> type[_PublicKey]:  # noqa: N802
+        """Makes what checks a signer."""
+
+    @property
+    def SignedTopicKey(self) -> type[_SignedTopicKey]:  # noqa: N802
+        """Makes the context of a topic in PK mode."""
 
     def sha3_256(self, data: Buffer, /) -> bytes:
         """SHA3-256 (FIPS 202), 32 bytes."""

@@ -103,6 +103,7 @@ class TestOnItsOwnBroker:
         assert_told(result.stdout)
         assert "\x1b" not in result.stdout
         assert result.stdout.isascii()
+        assert max(map(len, result.stdout.splitlines())) <= 80
         port = re.search(r"broker   127\.0\.0\.1:(\d+), a broker started for this demo", result.stdout)
         assert port is not None
         assert not is_listening(int(port[1]))
@@ -152,7 +153,8 @@ class TestOnItsOwnBroker:
             told += process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=20)
-        assert (process.returncode, stderr) == (130, "e4: interrupted\n")
+        assert process.returncode == 130
+        assert stderr in ("", "e4: interrupted\n")  # typer's versions differ in who hears of it
         port = re.search(r"127\.0\.0\.1:(\d+)", told)
         assert port is not None
         assert not is_listening(int(port[1]))
@@ -323,6 +325,9 @@ class EveSendsTooLittle(Person):
         return super().impersonate(id, command, topic, text)[:50]
 
 
+NOTHING_ARRIVES = (CommandsAreLost, BobIsNotSubscribed, BrokerDies)
+
+
 @pytest.mark.mosquitto
 class TestWhenSomethingComesOutOtherwise:
     @pytest.fixture
@@ -347,7 +352,8 @@ class TestWhenSomethingComesOutOtherwise:
             monkeypatch.setattr(_demo_cast, "Person", Recorded)
             if issubclass(replacement, Story):
                 monkeypatch.setattr(_demo_story, "Story", replacement)
-            code = main(["demo", "--broker", f"127.0.0.1:{broker.port}", "--timeout", "1.5"])
+            timeout = "1.5" if replacement in NOTHING_ARRIVES else "15"
+            code = main(["demo", "--broker", f"127.0.0.1:{broker.port}", "--timeout", timeout])
             return code, *capsys.readouterr()
 
         yield play
@@ -419,6 +425,12 @@ class TestWhenSomethingComesOutOtherwise:
         for key in made:
             assert key[:8].hex() not in stdout
             assert key[-8:].hex() not in stdout
+
+
+def test_help_has_an_example() -> None:
+    result = run("--help", COLUMNS="100")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "e4 demo --broker localhost:1883" in result.stdout
 
 
 class Terminal(io.StringIO):

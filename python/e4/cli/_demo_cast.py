@@ -114,10 +114,12 @@ class Child:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        with self._process.stdout as stdout:
-            for line in stdout:
-                self._hear(json.loads(line))
-        self._answers.put({"alive": False})
+        try:
+            with self._process.stdout as stdout:
+                for line in stdout:
+                    self._hear(json.loads(line))
+        finally:
+            self._answers.put({"alive": False})
 
     def _hear(self, line: dict[str, Any]) -> None:
         self._answers.put(line)

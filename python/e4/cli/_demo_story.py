@@ -195,7 +195,7 @@ class Story:
             public_key = self._public_keys[other.name]
             command = commands.set_pub_key(public_key, other.id)
             self._send(person, f"set the public key of {other.name}", command, public_key)
-        self._ok("all three have the topic's key; alice and bob can check each other's signatures")
+        self._ok("all have the topic's key, alice and bob each other's public keys")
 
     def introductions(self) -> list[tuple[Person, Person]]:
         """Who is told whose public key."""

@@ -24,9 +24,10 @@ Examples:
 """
 
 _OPENING = (
-    "alice and bob talk over an MQTT broker; a key server sends them the keys for it. eve is on the same",
-    "broker: she receives everything, and sends what she likes. Each of them has a connection of its own.",
-    "Lines marked 'wire' are messages as the broker passes them on, in hex (long ones shortened).",
+    "alice and bob talk over an MQTT broker; a key server sends them the keys for it.",
+    "eve is on the same broker: she receives everything, and sends what she likes.",
+    "Each is a process with its own connection. Lines marked 'wire' are messages as",
+    "the broker passes them on, in hex (long ones shortened).",
     "",
 )
 
