@@ -6,6 +6,7 @@ Lives here: the choice. Nothing here falls back in silence: a backend that is no
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args
@@ -202,7 +203,11 @@ def get(name: str | None = None) -> Backend:
     Raises:
         BackendError: no such backend, or its packages are not installed.
     """
-    name = name or os.environ.get("E4_BACKEND") or "native"
+    return _load(name or os.environ.get("E4_BACKEND") or "native")
+
+
+@functools.cache  # one-off calls ask for the backend several times each
+def _load(name: str) -> Backend:
     if name not in get_args(BackendName):
         raise BackendError(f"unknown crypto backend {name!r}: choose 'native' or 'reference'")
     module = "e4._native" if name == "native" else "e4.reference"
