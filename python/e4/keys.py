@@ -64,24 +64,58 @@ def write_key_file(
     wanted = [(Path(path), key, 0o600)]
     if public_key is not None:
         wanted.append((public_path(path), public_key, 0o644))
-    if not force:
-        for target, _, _ in wanted:
-            if os.path.lexists(target):
-                raise StoreError(f"{target} exists already: choose another name, or replace it with --force")
-    written: list[tuple[str, Path]] = []
+    temporaries: list[str] = []
+    placed: list[Path] = []
     try:
         for target, data, mode in wanted:
-            descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # 0600
-            written.append((temporary, target))
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, mode)
-        for temporary, target in written:
-            os.replace(temporary, target)
-    except OSError as error:
-        for temporary, _ in written:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        raise StoreError(f"cannot write {os.fspath(path)}: {error.strerror}") from error
+            if target.is_dir():
+                raise IsADirectoryError(0, "it is a folder")
+            temporaries.append(_write_temporary(target, data, mode))
+        for (target, _, _), temporary in zip(wanted, temporaries, strict=True):
+            _place(temporary, target, force)
+            if not force:
+                placed.append(target)
+    except BaseException as error:
+        for path_of_ours in placed:
+            _discard(path_of_ours)
+        if isinstance(error, FileExistsError):
+            raise StoreError(
+                f"{target} exists already: choose another name, or replace it with --force"
+            ) from None
+        if isinstance(error, OSError):
+            raise StoreError(f"cannot write {target}: {error.strerror}") from error
+        raise
+    finally:
+        for temporary in temporaries:
+            _discard(temporary)
+
+
+def _place(temporary: str, target: Path, force: bool) -> None:
+    if not force:
+        try:
+            return os.link(temporary, target)  # unlike a rename, fails where the target exists
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            if os.path.lexists(target):
+                raise FileExistsError from None
+    return os.replace(temporary, target)
+
+
+def _write_temporary(target: Path, data: bytes, mode: int) -> str:
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+    except BaseException:
+        _discard(temporary)
+        raise
+    return temporary
+
+
+def _discard(path: str | os.PathLike[str]) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)

@@ -73,7 +73,7 @@ class ClientMachine(RuleBasedStateMachine):
         return self.outcome(message)
 
     def outcome(self, message: bytes) -> str:
-        self.device.client.has_topic_key("a")  # time alone removes expired keys; that is no trace of a refusal
+        self.device.client.has_topic_key("a")  # time alone removes expired keys: no trace of a refusal
         before = self.device.state()
         try:
             assert self.device.client.unprotect(message, self.device.client.receiving_topic) is None

@@ -81,6 +81,39 @@ def test_a_place_that_cannot_be_written_is_named_and_nothing_is_left(tmp_path: P
     assert sorted(os.listdir(tmp_path)) == ["folder"]
 
 
+def test_neither_file_is_replaced_where_one_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "alice.key").write_bytes(b"old")
+    (tmp_path / "alice.key.pub").mkdir()
+    with pytest.raises(errors.StoreError, match=r"cannot write .*alice\.key\.pub: it is a folder"):
+        keys.write_key_file(tmp_path / "alice.key", KEY, public_key=PUBLIC, force=True)
+    assert (tmp_path / "alice.key").read_bytes() == b"old"
+    assert sorted(os.listdir(tmp_path)) == ["alice.key", "alice.key.pub"]
+
+
+def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(source: str, target: Path) -> None:
+        if target.exists():
+            raise FileExistsError
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    keys.write_key_file(tmp_path / "room.key", KEY)
+    assert keys.read_key_file(tmp_path / "room.key") == KEY
+    with pytest.raises(errors.StoreError, match="exists already"):
+        keys.write_key_file(tmp_path / "room.key", KEY)
+    assert os.listdir(tmp_path) == ["room.key"]
+
+
+def test_an_interrupted_write_leaves_no_key_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        keys.write_key_file(tmp_path / "room.key", KEY)
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("size", "length"), [(0, 32), (31, 32), (33, 32), (64, 32), (65, 32), (32, 64), (65, 64)]
 )

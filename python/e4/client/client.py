@@ -168,6 +168,14 @@ class Client:
         """``"symkey"`` or ``"pubkey"``."""
         return self._view.state.material.mode
 
+    def public_key(self) -> bytes:
+        """The client's Ed25519 public key, 32 bytes, as it is after the last command.
+
+        Raises:
+            UnsupportedOperation: the client is in SK mode.
+        """
+        return self._view.state.material.public_key()
+
     @property
     def topic_hashes(self) -> frozenset[bytes]:
         """The topic hashes, 16 bytes each, of the topics for which the client holds a key.

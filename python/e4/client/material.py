@@ -58,6 +58,10 @@ class SymMaterial:
         """What protects a topic's messages in this mode."""
         return key
 
+    def public_key(self) -> bytes:
+        """There is none in this mode."""
+        raise UnsupportedOperation
+
     def with_id_key(self, key: bytes) -> SymMaterial:
         """SetIdKey. Raises `InvalidCommand` for a PK key, `InvalidKey`."""
         if len(key) != _wire.KEY_LEN:
@@ -125,6 +129,10 @@ class PubMaterial:
     def topic_context(self, key: SymKey) -> TopicContext:
         """What protects a topic's messages in this mode."""
         return get(self._backend).SignedTopicKey(key, self._signer, self._verifiers)
+
+    def public_key(self) -> bytes:
+        """The Ed25519 public key, 32 bytes."""
+        return self.private_key[_wire.SEED_LEN :]
 
     def with_id_key(self, key: bytes) -> PubMaterial:
         """SetIdKey. Raises `InvalidCommand` for an SK key, `InvalidKey`."""

@@ -17,6 +17,7 @@ class Screen:
         self.row = self.column = 0
         self.wraps = False  # the last column is written: the next character goes to the next row
         self._saved = (0, 0, False)
+        self._rest = ""
 
     @property
     def lines(self) -> list[str]:
@@ -27,7 +28,11 @@ class Screen:
         return lines
 
     def feed(self, text: str) -> None:
-        """Write to the terminal."""
+        """Write to the terminal; a sequence may come in two pieces."""
+        text = self._rest + text
+        last = text.rfind("\x1b")
+        cut = last if last >= 0 and not _SEQUENCE.match(text, last) else len(text)
+        text, self._rest = text[:cut], text[cut:]
         at = 0
         while at < len(text):
             match = _SEQUENCE.match(text, at)

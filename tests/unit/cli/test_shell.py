@@ -254,14 +254,14 @@ def test_how_messages_look() -> None:
     scene.teller.message(message(b"hello"))
     scene.teller.message(message(b""))
     scene.teller.message(message(b"\x1b[2J\nrm -rf\xff", topic="r\x07oom"))
-    scene.teller.message(message(b"hi", protected=False))
+    scene.teller.message(message(b"hi\x1b[2J", protected=False))
     scene.teller.refused(Refused("room", b"x", 2, False, NotAuthentic()))
     scene.teller.command(CommandApplied("e4/00", True))
     assert scene.lines.shown == [
         "[room] hello",
         "[room] ",
         "[r\\x07oom] \\x1b[2J\\nrm -rf\\xff",
-        "[room] (clear) hi",
+        "[room] (clear) hi\\x1b[2J",
         "[room] refused: message is not authentic",
         "a command of C2 has been applied",
     ]
@@ -272,7 +272,7 @@ def test_bytes_without_a_key_are_not_passed_off_as_a_clear_message(payload: byte
     scene = Scene()
     payload = payload or crypto.protect_sym_key(b"secret", b"k" * 32)
     scene.teller.message(message(payload, protected=False))
-    assert scene.lines.shown == [f"[room] refused: topic key not found ({len(payload)} bytes)"]
+    assert scene.lines.shown == ["[room] refused: topic key not found"]
 
 
 def test_colours() -> None:

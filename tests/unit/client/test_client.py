@@ -269,6 +269,8 @@ class TestCommands:
 
     def test_set_id_key_sym(self, backend_name: str) -> None:
         device = sym_device(backend=backend_name)
+        with pytest.raises(e4.UnsupportedOperation):
+            device.client.public_key()
         old, new = device.key, crypto.random_key()
         device.send(commands.set_id_key(new))
         with pytest.raises(e4.NotAuthentic):
@@ -286,6 +288,7 @@ class TestCommands:
         other = pub_device("bob", backend=backend_name, c2=c2, clock=device.clock)
         new = crypto.random_ed25519_private_key()
         device.send(commands.set_id_key(new))
+        assert device.client.public_key() == crypto.ed25519_public_key(new)
         device.key = c2.command_key(crypto.ed25519_public_key(new))
         key = crypto.random_key()
         for d in (device, other):
