@@ -18,8 +18,8 @@ _FOLDER = Path(__file__).parent
 _PAGE = _FOLDER.parent / "docs" / "benchmarks.md"
 
 # Turns, seconds in each, payload sizes.
-_FULL = 5, 0.05, ""
-_QUICK = 3, 0.02, "64,1024,65536"
+_FULL = 7, 0.03, ""
+_QUICK = 5, 0.01, "64,1024,65536"
 
 
 class _Watcher:

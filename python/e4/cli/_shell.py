@@ -59,6 +59,8 @@ class Shell:
         self._grace_until = 0.0
         self._topics: list[str] = []
         self._late: list[Publication] = []
+        self._busy = False
+        self._held: list[E4Error] = []
 
     def run(self, lines: Lines, *, numbered: bool) -> bool:
         """Carry out every line up to ``exit`` or the end; the connection is there.
@@ -80,12 +82,24 @@ class Shell:
                 if line is None or (words := line.split(maxsplit=1))[:1] == ["exit"]:
                     return well
                 if words and not words[0].startswith("#"):
+                    self._busy = True
                     self._do(words[0], words[1] if len(words) == 2 else "")
             except (E4Error, Usage, Failed, UnicodeDecodeError) as error:
                 well = False
                 if isinstance(error, UnicodeDecodeError):
                     error = Usage("the line is not UTF-8")
                 self._teller.failed(error, number if numbered else None)
+            finally:
+                self._busy = False
+                while self._held:
+                    self._teller.background_error(self._held.pop(0))
+
+    def background_error(self, error: E4Error) -> None:
+        """Something went wrong on the connection. If a command waits for just that, it is for it to tell."""
+        if self._busy:
+            self._held.append(error)
+        else:
+            self._teller.background_error(error)
 
     def leave(self, timeout: float) -> bool:
         """Wait for what the broker has not acknowledged, and disconnect.

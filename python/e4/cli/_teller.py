@@ -44,9 +44,8 @@ class Teller:
         """A message came in."""
         text = _text(message.payload)
         if not message.protected and text is None:
-            # Nobody publishes such bytes to be read in clear: they are protected, for who has the key.
-            size = len(message.payload)
-            self._refused(message.topic, TopicKeyMissing(f"{TopicKeyMissing.default} ({size} bytes)"))
+            # Such bytes are not published to be read in clear: they are protected, for who has the key.
+            self._refused(message.topic, TopicKeyMissing())
             return
         mark, colour = ("", "green") if message.protected else ("(clear) ", "yellow")
         self.tell(
@@ -112,9 +111,9 @@ class Teller:
 
 
 def _text(payload: bytes) -> str | None:
-    """The text that a payload is; None for other bytes."""
+    """The text that a payload is; None for other bytes, such as a protected message with its timestamp."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:
         return None
-    return text if all(c.isprintable() or c in "\t\r\n" for c in text) else None
+    return None if "\0" in text else text

@@ -205,7 +205,7 @@ def _run(
     qos: int,
     as_json: bool,
 ) -> bool:
-    """Connect and carry out commands. Returns whether all of them were."""
+    """Connect and carry out commands. Returns whether it went well."""
     from e4.cli._shell import Shell
     from e4.cli._teller import Teller
     from e4.cli._terminal import Pipe, Terminal
@@ -224,7 +224,7 @@ def _run(
         on_command=teller.command,
         on_connect=teller.connected,
         on_disconnect=teller.disconnected,
-        on_error=teller.background_error,
+        on_error=lambda error: shell.background_error(error),
         connect_timeout=min(timeout, 5.0),
         max_delay=10.0,
         **settings,
@@ -233,7 +233,8 @@ def _run(
     waits = 0.0
     try:
         secure.connect(timeout)
-        well = shell.run(lines, numbered=not at_terminal)
+        # Who types a command sees it fail; the exit code is for scripts.
+        well = shell.run(lines, numbered=not at_terminal) or at_terminal
         waits = timeout
     except KeyboardInterrupt:
         if lines.broken:
