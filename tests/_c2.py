@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass, field
 
 import e4
-from e4 import crypto
+from e4 import commands, crypto
 from e4.commands import Command
 
+TOPIC = "plant/boiler/temperature"
 T0 = 1_588_888_888  # the timestamp of the vectors
 
 
@@ -98,3 +101,36 @@ def pub_device(
 
 
 DEVICES = {"symkey": sym_device, "pubkey": pub_device}
+
+
+def pair(mode: str, backend_name: str, **options: object) -> tuple[Device, Device, bytes]:
+    """Two devices that hold one topic's key and, in PK mode, each other's public key."""
+    clock = Clock()
+    key = crypto.random_key()
+    if mode == "symkey":
+        alice, bob = (sym_device(n, backend=backend_name, clock=clock, **options) for n in ("alice", "bob"))
+    else:
+        c2 = C2()
+        keys = {n: crypto.random_ed25519_private_key() for n in ("alice", "bob")}
+        alice, bob = (
+            pub_device(n, backend=backend_name, clock=clock, c2=c2, private_key=keys[n], **options)
+            for n in keys
+        )
+        alice.send(commands.set_pub_key(crypto.ed25519_public_key(keys["bob"]), "bob"))
+        bob.send(commands.set_pub_key(crypto.ed25519_public_key(keys["alice"]), "alice"))
+    for device in (alice, bob):
+        device.send(commands.set_topic_key(key, TOPIC))
+    return alice, bob, key
+
+
+def topic_keys(device: Device) -> object:
+    return json.loads(device.state())["TopicKeys"]
+
+
+def previous_key_in(device: Device, key: bytes) -> bool:
+    values = json.loads(device.state())["TopicKeys"].values()
+    return any(base64.b64decode(v)[:32] == key for v in values)
+
+
+def failing_write(state: bytes) -> None:
+    raise e4.StoreError("no space left")
