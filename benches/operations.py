@@ -16,7 +16,7 @@ from e4 import backend, commands, crypto
 
 __all__ = ["CASES"]
 
-_TOPICS = (1, 100, 1000)  # that a client has
+_TOPICS = (10, 100, 1000)  # that a client has
 _PASSWORD = "a password of the benches"
 # Fixed, so that every run does the same work.
 _TOPIC_KEYS = bytes(range(1, 33)), bytes(range(2, 34))

@@ -159,12 +159,12 @@ class Gate:
         if self._client.is_receiving_topic(topic) or not any(matches(f, topic) for f in filters):
             return False
         self._remember_keys()
-        return hash_topic(topic, backend=self._client._backend) not in self._ever
+        return hash_topic(topic) not in self._ever
 
     def _remember_keys(self) -> None:
         """Note which topics have a key, for when they have none any more."""
-        keys = self._client._view.state.topic_keys
+        keys = self._client.topic_hashes
         if keys is not self._keys:
             with self._lock:
-                self._ever |= keys.keys()
+                self._ever |= keys
                 self._keys = keys

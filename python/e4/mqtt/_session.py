@@ -71,7 +71,7 @@ class Session:
         self.reached = False
         self.gate = Gate(client, clear)
         self._options = options
-        self._outbox = Outbox(self.gate, client._now, client._limits, max_queued)
+        self._outbox = Outbox(self.gate, client.now, client.limits, max_queued)
         self._lock = threading.RLock()
         self._paho: Paho | None = None
         self._broker = BrokerLimits(options.window)
@@ -184,6 +184,7 @@ class Session:
         self._refusal = None
         self._last_log = ""
         self._paho.on_log = self._on_log
+        _paho.keep_released(self._paho)
 
     def failed(self, error: MqttError, final: bool) -> None:
         """The attempt failed."""
@@ -302,15 +303,13 @@ class Session:
     ) -> None:
         # A broker that has finished with a QoS 2 message no longer knows its identifier: all is well.
         finished = reason.packetType == PacketTypes.PUBCOMP and reason.value == _UNKNOWN_MID
-        error = None
+        refused = str(reason) if reason.is_failure and not finished else None
         with self._lock:
-            if reason.is_failure and not finished:
-                error = MqttError(f"the broker refused the message: {reason}")
-            entry = self._outbox.acknowledged(mid, error)
+            error = self._outbox.acknowledged(mid, refused)
             drained = self._take_drained()
         for future in drained:
             settle(future)
-        if error is not None and entry is not None:
+        if error is not None:
             self.callbacks.failed(error)
         self.wake()
 
@@ -389,7 +388,7 @@ class Session:
         if not isinstance(error, E4Error):
             _logger.error("cannot send a message on %r", entry.publication.topic, exc_info=error)
             error = MqttError(f"the message could not be sent: {type(error).__name__}")
-        self._outbox.fail(entry, error)
+        self._outbox.finish(entry, error)
         return error
 
 
