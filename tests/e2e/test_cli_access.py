@@ -97,7 +97,7 @@ def test_users_and_passwords_of_the_broker(
         )
         client.send("clearmsg hall hi")
         if version == "5":  # with 3.1.1 the broker cannot say that it refuses a message
-            client.complains("line 1: the broker refused the message: Not authorized")
+            client.complains("line 1: the broker refused the message on hall: Not authorized")
             assert client.finish() == 1
         else:
             assert client.finish() == 0

@@ -62,7 +62,7 @@ class Child:
     def __init__(self, name: str, module: str, *arguments: str) -> None:
         self.name = name
         # The child finds this same package, and nothing that happens to lie in the current folder.
-        path = [str(Path(e4.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        path = [*filter(None, [os.environ.get("PYTHONPATH")]), str(Path(e4.__file__).parents[1])]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.PIPE,
