@@ -1,4 +1,4 @@
-"""TLS, client certificates, users and passwords: what a broker asks for, and what is said when it is not met."""
+"""TLS, client certificates, users and passwords: what is asked for, and what is said when it is not met."""
 
 from __future__ import annotations
 
@@ -102,9 +102,7 @@ def test_users_and_passwords(mosquitto: Brokers, peers: Peers, tmp_path: Path, v
         peers(sym_device(), broker, password="nobody's")
 
 
-def test_a_password_is_asked_for_at_each_connection(
-    mosquitto: Brokers, peers: Peers, tmp_path: Path
-) -> None:
+def test_a_password_is_asked_for_at_each_connection(mosquitto: Brokers, peers: Peers, tmp_path: Path) -> None:
     broker = mosquitto(with_password(tmp_path))
     answers = iter(["correct horse", ValueError("no token: secret-of-mine"), "wrong", "correct horse"])
 
@@ -124,9 +122,7 @@ def test_a_password_is_asked_for_at_each_connection(
     assert not any("secret-of-mine" in error for error in errors)
 
 
-def test_in_the_background_a_refusal_is_tried_again(
-    mosquitto: Brokers, peers: Peers, tmp_path: Path
-) -> None:
+def test_in_the_background_a_refusal_is_tried_again(mosquitto: Brokers, peers: Peers, tmp_path: Path) -> None:
     broker = mosquitto(with_password(tmp_path), start=False)
     broker.start()
     peer = peers(sym_device(), broker).start()

@@ -221,6 +221,31 @@ def test_a_callback_may_publish_and_subscribe_but_not_wait(mosquitto: Brokers) -
     assert "callback cannot wait" in str(errors[0])
 
 
+def test_many_threads_publish_at_once(mosquitto: Brokers) -> None:
+    broker = mosquitto()
+    alice, bob = pair("symkey")
+    seen: list[bytes] = []
+    with (
+        SecureClient(
+            bob.client, broker.host, broker.port, on_message=lambda m: seen.append(m.payload)
+        ) as receiver,
+        SecureClient(alice.client, broker.host, broker.port) as sender,
+    ):  # fmt: skip
+        receiver.subscribe(TOPIC, qos=2)
+
+        def publish(name: int) -> None:
+            for n in range(100):
+                sender.publish(TOPIC, b"%d-%d" % (name, n), qos=n % 3)
+
+        threads = [threading.Thread(target=publish, args=(name,)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        until(lambda: len(seen) == 400, what="all have arrived")
+    assert len(set(seen)) == 400
+
+
 def test_unsubscribe(mosquitto: Brokers, peers: Peers, version: str) -> None:
     broker = mosquitto()
     alice, bob = pair("symkey")

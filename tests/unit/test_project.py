@@ -238,3 +238,9 @@ def test_make_without_the_venv_module(machine: Machine) -> None:
     assert machine.make("test") == (
         "error: python3 has no venv module: install it (on Debian and Ubuntu: apt-get install python3-venv)"
     )
+
+
+def test_release_tries_the_wheels_with_the_dependencies_they_ask_for() -> None:
+    workflow = (ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8")
+    for requirement in PROJECT["dependencies"]:
+        assert f"'{requirement}'" in workflow

@@ -22,42 +22,7 @@ __all__ = ["BaseSecureClient"]
 
 
 class BaseSecureClient:
-    """An E4 client and an MQTT connection as one; see the two classes made from it.
-
-    Args:
-        client: holds the keys; it stays open when the connection is closed.
-        host: the broker's name or address.
-        port: 1883 if not given, with TLS 8883.
-        tls: an `ssl.SSLContext`, a `TLS`, or True for TLS with the system's authorities.
-        username: for the broker.
-        password: for the broker; a function is called before each connection.
-        version: of MQTT, ``"3.1.1"`` or ``"5"``. Only with 5 does a broker say that it refused a message.
-        clean_session: False has the broker keep subscriptions, and messages for them, while this client
-            is away.
-        session_expiry: MQTT 5 without clean session: for how many seconds it keeps them; None for ever.
-        client_id: for the broker; random if not given, made from the E4 id for a session that is kept.
-        keepalive: seconds without traffic after which a lost connection is noticed.
-        clear: topics without a key on which messages may pass unprotected.
-        on_message: called with each `Message`.
-        on_refused: called with each `Refused` message.
-        on_command: called with a `CommandApplied` after each command of C2.
-        on_connect: called when connected and subscribed, at each connection.
-        on_disconnect: called when that ends, with the reason, or None after `close`.
-        on_error: called with what no caller is told: failed attempts to connect, subscriptions refused
-            at a reconnection, messages refused after publish had accepted them.
-        max_queued: how many messages of QoS 1 and 2 may wait for the broker's acknowledgement; beyond it
-            publish raises. 0 for no limit.
-        window: how many of those are sent before the first is acknowledged.
-        connect_timeout: seconds for each attempt to connect.
-        min_delay: seconds before the second attempt; the delay doubles each time, with jitter.
-        max_delay: its upper limit in seconds.
-        max_unread: with asyncio, how many messages may wait to be read in `messages`; a message beyond it
-            is dropped, and goes to `on_refused`. 0 for no limit.
-
-    Raises:
-        InvalidInput: an argument out of its range.
-        MqttError: a TLS file cannot be read.
-    """
+    """An E4 client and an MQTT connection as one; see the two classes made from it."""
 
     def __init__(
         self,
@@ -87,6 +52,42 @@ class BaseSecureClient:
         max_delay: float = 120.0,
         max_unread: int = 0,
     ) -> None:
+        """Check everything, and open no connection yet.
+
+        Args:
+            client: holds the keys; it stays open when the connection is closed.
+            host: the broker's name or address.
+            port: 1883 if not given, with TLS 8883.
+            tls: an `ssl.SSLContext`, a `TLS`, or True for TLS with the system's authorities.
+            username: for the broker.
+            password: for the broker; a function is called before each connection.
+            version: of MQTT, ``"3.1.1"`` or ``"5"``. Only with 5 does a broker say that it refused a message.
+            clean_session: False has the broker keep subscriptions, and messages for them, while this client
+                is away.
+            session_expiry: MQTT 5 without clean session: for how many seconds it keeps them; None for ever.
+            client_id: for the broker; random if not given, made from the E4 id for a session that is kept.
+            keepalive: seconds without traffic after which a lost connection is noticed.
+            clear: topics without a key on which messages may pass unprotected.
+            on_message: called with each `Message`.
+            on_refused: called with each `Refused` message.
+            on_command: called with a `CommandApplied` after each command of C2.
+            on_connect: called when connected and subscribed, at each connection.
+            on_disconnect: called when that ends, with the reason, or None after `close`.
+            on_error: called with what no caller is told: failed attempts to connect, subscriptions refused
+                at a reconnection, messages refused after publish had accepted them.
+            max_queued: how many messages of QoS 1 and 2 may wait for the broker's acknowledgement; beyond it
+                publish raises. 0 for no limit.
+            window: how many of those are sent before the first is acknowledged.
+            connect_timeout: seconds for each attempt to connect.
+            min_delay: seconds before the second attempt; the delay doubles each time, with jitter.
+            max_delay: its upper limit in seconds.
+            max_unread: with asyncio, how many messages may wait to be read in `messages`; a message beyond it
+                is dropped, and goes to `on_refused`. 0 for no limit.
+
+        Raises:
+            InvalidInput: an argument out of its range.
+            MqttError: a TLS file cannot be read.
+        """
         self._client = client
         self._options = Options.checked(
             client.id, host, port, tls, username, password, version, clean_session, session_expiry, client_id,

@@ -55,9 +55,7 @@ class BrokerLimits:
             problem = f"it takes QoS {self.max_qos} at most"
         elif publication.retain and not self.retain:
             problem = "it keeps no retained messages"
-        elif (
-            self.max_size is not None and size > self.max_size
-        ):
+        elif self.max_size is not None and size > self.max_size:
             problem = f"it takes packets of {self.max_size} bytes at most"
         if problem:
             raise MqttError(f"the broker cannot take the message on {publication.topic}: {problem}")

@@ -18,6 +18,7 @@ from paho.mqtt.client import Client as Paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from e4.errors import MqttError
+from e4.mqtt import _paho
 from e4.mqtt._options import connection_error
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class NetworkThread:
         # Tells paho that another loop does the writing: ours.
         paho.on_socket_register_write = lambda *_: None
         self._session.attach(paho)
-        paho.on_message = lambda _paho, _data, message: self._session.receive(message)
+        paho.on_message = lambda _client, _data, message: self._session.receive(message)
         return paho
 
     def _run(self) -> None:
@@ -155,27 +156,26 @@ class NetworkThread:
                     paho.disconnect()
                 if deadline is not None and time.monotonic() > deadline:
                     session.unanswered()
-                    with contextlib.suppress(OSError):
-                        connection.shutdown(socket.SHUT_RDWR)  # paho then reads the end
+                    break
                 try:
-                    self._turn(selector, connection)
+                    self._turn(selector, connection, deadline)
                 except Exception:  # a packet that paho cannot read, for one
                     _logger.exception("the connection to %s is given up", self._options.address)
-                    with contextlib.suppress(OSError):
-                        connection.close()
                     break
+        _paho.hang_up(paho)
         session.lost("")
 
     def _holds(self, connection: object) -> bool:
         return self._paho.socket() is connection
 
-    def _turn(self, selector: selectors.BaseSelector, connection: Any) -> None:
+    def _turn(self, selector: selectors.BaseSelector, connection: Any, deadline: float | None) -> None:
         paho = self._paho
         writing = selectors.EVENT_WRITE if paho.want_write() else 0
         selector.modify(connection, selectors.EVENT_READ | writing)
         # TLS may hold decrypted bytes that the selector cannot see.
         pending = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
-        ready = {key.fileobj: events for key, events in selector.select(0 if pending else _TICK)}
+        patience = _TICK if deadline is None else min(_TICK, max(0.0, deadline - time.monotonic()))
+        ready = {key.fileobj: events for key, events in selector.select(0 if pending else patience)}
         if self._wake_read in ready:
             with contextlib.suppress(BlockingIOError):
                 self._wake_read.recv(4096)

@@ -191,13 +191,16 @@ def connection_error(error: Exception, address: str) -> tuple[MqttError, bool]:
     if isinstance(error, ssl.SSLCertVerificationError):
         return MqttError(f"the certificate of {address} is not accepted: {error.verify_message}"), True
     if isinstance(error, ssl.SSLError):
-        return MqttError(f"TLS with {address} failed: {_reason(error)}"), True
+        cut_off = isinstance(
+            error, ssl.SSLEOFError | ssl.SSLZeroReturnError
+        )  # by a broker that stops, perhaps
+        return MqttError(f"TLS with {address} failed: {_reason(error)}"), not cut_off
     return MqttError(f"cannot reach the broker at {address}: {_reason(error)}"), False
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return error.reason or str(error)
+        return getattr(error, "reason", None) or str(error)
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

@@ -145,7 +145,7 @@ class Outbox:
         self._waiting.append(entry)
 
     def take(self, window: int) -> Entry | None:
-        """The next message that may be sent now; `sent` or `fail` must follow."""
+        """The next message that may be sent now; `sent` or `finish` must follow."""
         if not self._waiting:
             return None
         if self._waiting[0].publication.qos and len(self._in_flight) + len(self._orphans) >= window:
@@ -172,24 +172,28 @@ class Outbox:
         # Packet identifiers wrap around, so a QoS 0 message may get one that is still in flight.
         if mid in self._in_flight or mid in self._orphans:
             self._shared_mids.add(mid)
-        self.fail(entry, None)
+        self.finish(entry, None)
 
-    def fail(self, entry: Entry, error: E4Error | None) -> None:
+    def finish(self, entry: Entry, error: E4Error | None) -> None:
         """The message's story is over: for an error, or well."""
         if entry.publication.qos:
             self._count -= 1
         settle(entry.publication._future, error)
 
-    def acknowledged(self, mid: int, error: MqttError | None) -> Entry | None:
-        """The broker has answered for this packet identifier; None if nobody waits for it."""
+    def acknowledged(self, mid: int, refused: str | None = None) -> MqttError | None:
+        """The broker has answered for this packet identifier; returns the error if it refused a message."""
         if mid in self._shared_mids:
             self._shared_mids.discard(mid)
             return None
         self._orphans.discard(mid)
         entry = self._in_flight.pop(mid, None)
-        if entry is not None:
-            self.fail(entry, error)
-        return entry
+        if entry is None:
+            return None
+        error = None
+        if refused is not None:
+            error = MqttError(f"the broker refused the message on {entry.publication.topic}: {refused}")
+        self.finish(entry, error)
+        return error
 
     def lost(self) -> None:
         """The connection is gone: QoS 0 messages with it, the others stay."""
@@ -199,7 +203,7 @@ class Outbox:
             if entry.publication.qos:
                 self._waiting.append(entry)
             else:
-                self.fail(entry, NotConnected())
+                self.finish(entry, NotConnected())
 
     def resume(self, session_present: bool) -> list[int]:
         """A new connection is there: decide about each message in flight.
@@ -232,7 +236,7 @@ class Outbox:
         """Give up everything; returns how many messages of QoS 1 and 2 that were."""
         count = self._count
         for entry in (*self._in_flight.values(), *self._waiting):
-            self.fail(entry, error())
+            self.finish(entry, error())
         self._in_flight.clear()
         self._waiting.clear()
         return count

@@ -1,7 +1,8 @@
 """The corners of paho-mqtt that have no public name, all in this file, tested against real answers.
 
 paho-mqtt ignores the reason in a PUBREC, so a QoS 2 message that an MQTT 5 broker refuses would look
-delivered; and before 2.2 it cannot be told to forget a message.
+delivered. An attempt to connect that fails makes it publish again what the broker has taken over
+already. And before 2.2 it cannot be told to forget a message.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from paho.mqtt.client import Client as Paho
-from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MessageState, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-__all__ = ["forget", "hang_up", "report_refused_pubrec"]
+__all__ = ["forget", "hang_up", "keep_released", "report_refused_pubrec"]
 
 _REFUSED = 0x80  # reason codes from here on are failures
 
@@ -24,6 +25,17 @@ def forget(paho: Paho, mids: Iterable[int]) -> None:
     with paho._out_message_mutex:
         for mid in mids:
             paho._out_messages.pop(mid, None)
+
+
+def keep_released(paho: Paho) -> None:
+    """Before an attempt: have paho remember for which QoS 2 messages only a PUBREL is due.
+
+    It marks them at each attempt, but takes the mark of a failed one for a message never sent.
+    """
+    with paho._out_message_mutex:
+        for message in paho._out_messages.values():
+            if message.state == MessageState.MQTT_MS_RESEND_PUBREL:
+                message.state = MessageState.MQTT_MS_WAIT_FOR_PUBCOMP
 
 
 def report_refused_pubrec(paho: Paho) -> None:

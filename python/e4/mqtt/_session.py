@@ -327,7 +327,7 @@ class Session:
             if self.gate.is_own(request.filter):
                 self._blocked = True
                 self.failed(error, final=True)
-            elif request.automatic or not request.waiters:
+            elif request.automatic or all(future.cancelled() for future in request.waiters):
                 self.callbacks.failed(error)
         for future in request.waiters:
             settle(future, error)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import socket
 from typing import TYPE_CHECKING, Any, Self
 
 from e4.errors import MqttError, NotDelivered
@@ -44,8 +45,7 @@ _BATCH = 64  # messages opened before others on the loop have their turn
 class SecureClient(BaseSecureClient):
     """An E4 client and an MQTT connection as one, for asyncio. Its methods belong to one event loop.
 
-    It takes the arguments of `e4.mqtt.SecureClient`, and in addition bounds what waits to be read.
-    Callbacks are plain functions and run on the event loop.
+    It takes the arguments of `e4.mqtt.SecureClient`. Callbacks are plain functions and run on the event loop.
 
     ::
 
@@ -106,6 +106,7 @@ class SecureClient(BaseSecureClient):
             self._pump_is_due = False
             self._ended = asyncio.Event()
             self._arrived: asyncio.Queue[tuple[str, bytes, int, bool] | None] = asyncio.Queue()
+            self._was_entered = False
             self._mqtt = self._make_aiomqtt()
             self._session.wake = self._wake
             self._session.ended = self._ended.set
@@ -190,7 +191,8 @@ class SecureClient(BaseSecureClient):
         try:
             if self._runner is not None and self.unacknowledged:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.wrap_future(self._session.when_drained()), timeout)
+                    async with asyncio.timeout(timeout):
+                        await asyncio.wrap_future(self._session.when_drained())
         finally:
             count = self._session.close()
             try:
@@ -204,12 +206,16 @@ class SecureClient(BaseSecureClient):
         self, future: Future[None], timeout: float | None, late: Callable[[float | None], MqttError]
     ) -> None:
         try:
-            await asyncio.wait_for(asyncio.wrap_future(future), timeout)
+            # Not wait_for, which in Python 3.11 may swallow a cancellation.
+            async with asyncio.timeout(timeout):
+                await asyncio.wrap_future(future)
         except TimeoutError:
             raise late(timeout) from None
 
     async def _answered(self, future: Future[None], timeout: float | None) -> None:
-        if timeout != 0:
+        if timeout == 0:
+            future.cancel()  # so a refusal is reported
+        else:
             await self._wait(future, timeout, self._no_answer)
 
     async def _read_messages(self) -> AsyncIterator[Message]:
@@ -231,6 +237,8 @@ class SecureClient(BaseSecureClient):
 
     def _make_aiomqtt(self) -> aiomqtt.Client:
         options = self._options
+        silent = logging.Logger("aiomqtt")  # the session says what there is to say
+        silent.addHandler(logging.NullHandler())
         clean: Any = (
             {"clean_start": options.clean_session}
             if options.version == "5"
@@ -239,7 +247,7 @@ class SecureClient(BaseSecureClient):
         client = aiomqtt.Client(
             options.host,
             options.port,
-            logger=_logger,
+            logger=silent,
             identifier=options.client_id,
             protocol=aiomqtt.ProtocolVersion(options.protocol),
             timeout=options.connect_timeout,
@@ -250,15 +258,16 @@ class SecureClient(BaseSecureClient):
         )
         # aiomqtt does not tell why a message was refused, nor whether the broker still had the session.
         paho: Paho = client._client
-        paho.disable_logger()
         paho.connect_timeout = options.connect_timeout
         self._session.attach(paho, chain=True)
         paho.on_message = self._on_message
+        # aiomqtt's own might watch a socket that is closed by then, or one that came after it.
+        paho.on_socket_register_write = self._on_register_write
         self._paho = paho
         return client
 
     async def _run(self) -> None:
-        while True:
+        while not self._session.leaving:
             try:
                 if await self._connect():
                     await self._serve()
@@ -297,6 +306,8 @@ class SecureClient(BaseSecureClient):
         ended = self._loop.create_task(self._ended.wait())
         try:
             await asyncio.wait([entering, ended], return_when=asyncio.FIRST_COMPLETED)
+            if self._was_entered:
+                await entering  # from the second time on, it does not wait for the broker's answer
         finally:
             while not entering.done() and self._paho.socket() is None and not self._ended.is_set():
                 await asyncio.sleep(0.01)
@@ -304,35 +315,47 @@ class SecureClient(BaseSecureClient):
             ended.cancel()
             await asyncio.wait([entering, ended])
         if entering.cancelled():
-            # It would have waited for an answer all the same; interrupted, it cannot be entered again.
+            # It would wait for an answer all the same; interrupted, it cannot be entered again.
             self._mqtt = self._make_aiomqtt()
         else:
             entering.result()
+            self._was_entered = True
 
     async def _serve(self) -> None:
-        """Wait for the connection's end."""
+        """Wait for the connection's end, and leave aiomqtt's context."""
         answer = self._loop.call_later(self._options.connect_timeout, self._expect_answer)
+        ended = self._loop.create_task(self._ended.wait())
+        failed = self._loop.create_task(self._wait_for_aiomqtt())
         try:
-            # From the second time on, aiomqtt does not wait for the broker's answer: it may be over by now.
-            if self._paho.socket() is not None:
-                async for _ in self._mqtt.messages:  # all go to on_message, so this only ends
-                    pass
-        except aiomqtt.MqttError:
-            pass
+            await asyncio.wait([ended, failed], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([failed], timeout=0.1)  # or asyncio complains that nobody asked it why
         finally:
             answer.cancel()
-            await self._leave()
+            ended.cancel()
+            failed.cancel()
+            await asyncio.wait([ended, failed])
+            with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+                async with asyncio.timeout(_PARTING):
+                    await self._mqtt.__aexit__(None, None, None)
+
+    async def _wait_for_aiomqtt(self) -> None:
+        """Until aiomqtt finds the connection broken, at times by what paho does not report."""
+        with contextlib.suppress(aiomqtt.MqttError):
+            async for _ in self._mqtt.messages:  # all go to on_message
+                pass
 
     def _expect_answer(self) -> None:
         if not self._session.connected:
             self._session.unanswered()
             _paho.hang_up(self._paho)
+            self._session.lost("")
 
-    async def _leave(self) -> None:
-        """Leave aiomqtt's context, with a DISCONNECT if there still is a connection."""
-        with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
-            async with asyncio.timeout(_PARTING):
-                await self._mqtt.__aexit__(None, None, None)
+    def _on_register_write(self, _paho: Paho, _data: Any, connection: Any) -> None:
+        self._loop.call_soon_threadsafe(self._watch_for_writing, connection)
+
+    def _watch_for_writing(self, connection: socket.socket) -> None:
+        if self._paho.socket() is connection and self._paho.want_write():
+            self._loop.add_writer(connection.fileno(), self._paho.loop_write)
 
     # What goes out and what comes in.
 

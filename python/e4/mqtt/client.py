@@ -39,8 +39,6 @@ class SecureClient(BaseSecureClient):
             secure.publish("plant/1/temperature", b"21.5").wait(10)
     """
 
-    __doc__ = (__doc__ or "") + (BaseSecureClient.__doc__ or "").partition("\n\n")[2]
-
     _network: NetworkThread | None = None
 
     def __enter__(self) -> Self:
@@ -180,10 +178,12 @@ class SecureClient(BaseSecureClient):
         try:
             future.result(timeout)
         except FutureTimeoutError:
+            future.cancel()
             raise late(timeout) from None
 
     def _answered(self, future: Future[None], timeout: float | None) -> None:
         in_callback = self._network is not None and self._network.is_current()
-        if timeout == 0 or (in_callback and not future.done()):
-            return
-        self._wait(future, timeout, self._no_answer)
+        if timeout == 0 or in_callback:
+            future.cancel()  # so a refusal is reported
+        else:
+            self._wait(future, timeout, self._no_answer)
