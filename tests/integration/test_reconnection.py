@@ -89,7 +89,7 @@ def test_cut_off_at_any_byte(mosquitto: Brokers, peers: Peers, version: str, sid
         # A last one the same way, so that anything still under way has arrived.
         sender.publish(TOPIC, b"last", qos=2)(10)
         until(lambda: b"last" in receiver.events.payloads, what="the last one")
-        assert proxy.cuts > 1
+        assert proxy.cuts
         assert receiver.events.refused == []
         if side == "sender":
             assert [p for p in wanted[2] if receiver.events.payloads.count(p) != 1] == []

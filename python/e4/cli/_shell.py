@@ -10,8 +10,6 @@ from e4.cli._output import shown
 from e4.errors import E4Error, NotDelivered, TopicKeyMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from e4.cli._teller import Teller
     from e4.cli._terminal import Lines
     from e4.mqtt import Publication, SecureClient
@@ -38,7 +36,6 @@ class Shell:
     Args:
         secure: the client and its connection.
         teller: for what there is to say.
-        public_key: gives the client's public key, if it has one.
         qos: with which messages are published.
         timeout: how many seconds to wait for the broker.
     """
@@ -47,13 +44,11 @@ class Shell:
         self,
         secure: SecureClient,
         teller: Teller,
-        public_key: Callable[[], bytes | None],
         qos: int,
         timeout: float,
     ) -> None:
         self._secure = secure
         self._teller = teller
-        self._public_key = public_key
         self._qos = qos
         self._timeout = timeout
         self._grace_until = 0.0
@@ -187,7 +182,7 @@ class Shell:
 
     def _print_key(self) -> None:
         client = self._secure.client
-        key = self._public_key()
+        key = client.public_key() if client.mode == "pubkey" else None
         text = (
             "none: in symmetric-key mode the only key is secret, and not shown" if key is None else key.hex()
         )

@@ -17,14 +17,11 @@ from e4.cli._output import colours, shown
 from e4.client import (
     Client,
     FileStore,
-    Limits,
     PubIdAndKey,
     PubNameAndPassword,
     SymIdAndKey,
     SymNameAndPassword,
 )
-from e4.client.material import PubMaterial
-from e4.client.state import decode
 from e4.errors import InvalidState
 
 if TYPE_CHECKING:
@@ -145,7 +142,7 @@ def _client(
         print(f"e4: new client {shown(name)}, kept in {shown(str(store.path))}", file=sys.stderr)
     with client:
         settings = {"clean_session": not keep_session, **connection.arguments()}
-        if not _run(client, store, shown(name), settings, connection.timeout, qos, as_json):
+        if not _run(client, shown(name), settings, connection.timeout, qos, as_json):
             raise typer.Exit(FAILED)
 
 
@@ -198,7 +195,6 @@ def _config(
 
 def _run(
     client: Client,
-    store: FileStore,
     name: str,
     settings: dict[str, Any],
     timeout: float,
@@ -229,7 +225,7 @@ def _run(
         max_delay=10.0,
         **settings,
     )
-    shell = Shell(secure, teller, lambda: _public_key(client, store), qos, timeout)
+    shell = Shell(secure, teller, qos, timeout)
     waits = 0.0
     try:
         secure.connect(timeout)
@@ -244,12 +240,3 @@ def _run(
         left = shell.leave(waits)
         lines.close()
     return well and left
-
-
-def _public_key(client: Client, store: FileStore) -> bytes | None:
-    """The client's Ed25519 public key as it is now, after any command; none in symmetric-key mode."""
-    data = store.read()
-    if client.mode == "symkey" or data is None:
-        return None
-    material = decode(data, Limits()).material
-    return crypto.ed25519_public_key(material.private_key) if isinstance(material, PubMaterial) else None

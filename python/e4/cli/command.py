@@ -202,7 +202,7 @@ class Sending:
         self._print(topic, message, done)
 
     def _publish(self, topic: str, message: bytes) -> None:
-        from e4.mqtt._raw import publish_command  # paho-mqtt, only where a broker is asked for
+        from e4.mqtt import publish_command  # paho-mqtt, only where a broker is asked for
 
         publish_command(
             topic,

@@ -60,7 +60,7 @@ def _demo(
     from e4.cli._errors import Failed
     from e4.cli._options import parse_broker
     from e4.errors import MqttError
-    from e4.mqtt._raw import publish_command
+    from e4.mqtt import publish_command
 
     printer = Printer(sys.stdout)
     with contextlib.ExitStack() as stack:

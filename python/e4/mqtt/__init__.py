@@ -7,6 +7,16 @@ from e4.mqtt._gate import CommandApplied, Message, Refused
 from e4.mqtt._options import TLS
 from e4.mqtt._outbox import Publication
 from e4.mqtt._policy import ClearTopics
+from e4.mqtt._raw import publish_command
 from e4.mqtt.client import SecureClient
 
-__all__ = ["TLS", "ClearTopics", "CommandApplied", "Message", "Publication", "Refused", "SecureClient"]
+__all__ = [
+    "TLS",
+    "ClearTopics",
+    "CommandApplied",
+    "Message",
+    "Publication",
+    "Refused",
+    "SecureClient",
+    "publish_command",
+]

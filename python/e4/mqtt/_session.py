@@ -99,16 +99,19 @@ class Session:
         self.wake()
         return publication
 
-    def subscribe(self, filter: str, qos: int) -> Future[None]:
-        """Subscribe now or when the connection is back, and at each later one."""
+    def subscribe(self, filter: str, qos: int, wait: bool) -> Future[None]:
+        """Subscribe now or when the connection is back, and at each later one.
+
+        Where nobody waits for the answer, a refusal is reported.
+        """
         check_subscription(filter)
         check_qos(qos)
-        return self._request(filter, qos)
+        return self._request(filter, qos, wait)
 
     def unsubscribe(self, filter: str) -> Future[None]:
         """End a subscription; the one to the receiving topic stays."""
         check_subscription(filter)
-        return self._request(filter, None)
+        return self._request(filter, None, True)
 
     def when_ready(self, fail_fast: bool) -> Future[None]:
         """Done when connected and subscribed; with `fail_fast`, fails when trying again cannot help."""
@@ -348,10 +351,12 @@ class Session:
 
     # Helpers.
 
-    def _request(self, filter: str, qos: int | None) -> Future[None]:
+    def _request(self, filter: str, qos: int | None, wait: bool) -> Future[None]:
         with self._lock:
             self.check_open()
             future = self._subscriptions.request(filter, qos)
+            if not wait:
+                future.cancel()
         self.wake()
         return future
 

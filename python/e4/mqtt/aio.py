@@ -137,7 +137,9 @@ class SecureClient(BaseSecureClient):
             MqttError: the broker refused; or it has not answered, and will be asked again.
             InvalidTopic: not a topic filter.
         """
-        await self._answered(self._session.subscribe(filter, qos), timeout)
+        future = self._session.subscribe(filter, qos, timeout != 0)
+        if timeout != 0:
+            await self._wait(future, timeout, self._no_answer)
 
     async def unsubscribe(self, filter: str, timeout: float | None = 10.0) -> None:
         """End a subscription; the one to the receiving topic stays.
@@ -150,7 +152,9 @@ class SecureClient(BaseSecureClient):
             MqttError: the broker has not answered, and will be asked again.
             InvalidTopic: not a topic filter, or the receiving topic.
         """
-        await self._answered(self._session.unsubscribe(filter), timeout)
+        future = self._session.unsubscribe(filter)
+        if timeout != 0:
+            await self._wait(future, timeout, self._no_answer)
 
     async def publish(self, topic: str, payload: Buffer | str, qos: int = 1, retain: bool = False) -> None:
         """Protect a message, publish it, and wait until the broker has taken it over.
@@ -212,12 +216,6 @@ class SecureClient(BaseSecureClient):
         except TimeoutError:
             raise late(timeout) from None
 
-    async def _answered(self, future: Future[None], timeout: float | None) -> None:
-        if timeout == 0:
-            future.cancel()  # so a refusal is reported
-        else:
-            await self._wait(future, timeout, self._no_answer)
-
     async def _read_messages(self) -> AsyncIterator[Message]:
         while (message := await self._unread.get()) is not None:
             yield message
@@ -259,6 +257,14 @@ class SecureClient(BaseSecureClient):
         # aiomqtt does not tell why a message was refused, nor whether the broker still had the session.
         paho: Paho = client._client
         paho.connect_timeout = options.connect_timeout
+        on_disconnect: Any = paho.on_disconnect
+
+        def disconnected(*arguments: Any) -> None:
+            on_disconnect(*arguments)
+            if client._disconnected.done() and not client._disconnected.cancelled():
+                client._disconnected.exception()  # or asyncio complains that nobody asked
+
+        paho.on_disconnect = disconnected
         self._session.attach(paho, chain=True)
         paho.on_message = self._on_message
         # aiomqtt's own might watch a socket that is closed by then, or one that came after it.
@@ -328,7 +334,6 @@ class SecureClient(BaseSecureClient):
         failed = self._loop.create_task(self._wait_for_aiomqtt())
         try:
             await asyncio.wait([ended, failed], return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait([failed], timeout=0.1)  # or asyncio complains that nobody asked it why
         finally:
             answer.cancel()
             ended.cancel()

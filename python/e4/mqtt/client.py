@@ -108,7 +108,10 @@ class SecureClient(BaseSecureClient):
             MqttError: the broker refused; or it has not answered, and will be asked again.
             InvalidTopic: not a topic filter.
         """
-        self._answered(self._session.subscribe(filter, qos), timeout)
+        waits = self._waits(timeout)
+        future = self._session.subscribe(filter, qos, waits)
+        if waits:
+            self._wait(future, timeout, self._no_answer)
 
     def unsubscribe(self, filter: str, timeout: float | None = 10.0) -> None:
         """End a subscription; the one to the receiving topic stays.
@@ -121,7 +124,9 @@ class SecureClient(BaseSecureClient):
             MqttError: the broker has not answered, and will be asked again.
             InvalidTopic: not a topic filter, or the receiving topic.
         """
-        self._answered(self._session.unsubscribe(filter), timeout)
+        future = self._session.unsubscribe(filter)
+        if self._waits(timeout):
+            self._wait(future, timeout, self._no_answer)
 
     def publish(self, topic: str, payload: Buffer | str, qos: int = 1, retain: bool = False) -> Publication:
         """Protect a message and publish it.
@@ -181,9 +186,6 @@ class SecureClient(BaseSecureClient):
             future.cancel()
             raise late(timeout) from None
 
-    def _answered(self, future: Future[None], timeout: float | None) -> None:
+    def _waits(self, timeout: float | None) -> bool:
         in_callback = self._network is not None and self._network.is_current()
-        if timeout == 0 or in_callback:
-            future.cancel()  # so a refusal is reported
-        else:
-            self._wait(future, timeout, self._no_answer)
+        return timeout != 0 and not in_callback

@@ -86,7 +86,7 @@ class Scene:
         self.lines = FakeLines()
         self.secure = FakeSecure(device.client)
         self.teller = Teller(self.lines, as_json=as_json, colour=colour)
-        self.shell = Shell(self.secure, self.teller, lambda: None, qos=2, timeout=5)  # type: ignore[arg-type]
+        self.shell = Shell(self.secure, self.teller, qos=2, timeout=5)  # type: ignore[arg-type]
 
     def run(self, *lines: str | bytes, numbered: bool = True) -> bool:
         self.lines.given = list(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import pickle
 import time
@@ -239,6 +240,37 @@ class TestHygiene:
                 assert repr(secret) not in text
             assert "a-secret" not in text
         assert crypto.hash_id_alias("alice").hex() in repr(client)
+
+    def test_no_secret_is_logged_or_in_an_error(
+        self, mode: str, backend_name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        caplog.set_level("DEBUG")
+        alice, bob, key = pair(mode, backend_name)
+        new, payload = crypto.random_key(), b"a payload that is nobody's business"
+        bob.send(commands.set_topic_key(new, TOPIC))
+        message = alice.client.protect_message(payload, TOPIC)
+        texts = []
+
+        def refused(message: bytes, topic: str) -> None:
+            with pytest.raises(e4.E4Error) as caught:
+                bob.client.unprotect(message, topic)
+            texts.extend([str(caught.value), repr(caught.value), *map(str, caught.value.args)])
+
+        refused(message[:-1], TOPIC)
+        refused(message, "another")
+        for command in (key, payload, b"\3" + key, b"\2" + bytes(32), b"\7" + bytes(32)):
+            bob.clock.now += 1
+            refused(bob.command(command), bob.client.receiving_topic)
+        bob.clock.now += 3602
+        with monkeypatch.context() as patch:
+            patch.setattr(bob.store, "write", failing_write)
+            refused(message, TOPIC)  # also logs that an expired key is still in the store
+        assert "still in the store" in caplog.text
+        for secret in (key, new, bob.key, payload):
+            for text in (caplog.text, *texts):
+                assert secret.hex() not in text
+                assert repr(secret)[2:-1] not in text
+                assert base64.b64encode(secret).decode() not in text
 
     def test_closed_clients_take_no_commands(self, device: Device) -> None:
         device.send(commands.set_topic_key(crypto.random_key(), TOPIC))
