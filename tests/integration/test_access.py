@@ -43,6 +43,7 @@ def test_tls(mosquitto: Brokers, peers: Peers, authority: Authority, version: st
         peer.publish(TOPIC, bytes(200_000), qos=2)(10)
         broker.restart()
         peer.publish(TOPIC, b"after a restart")(10)
+        assert peer.connected()
 
 
 def test_a_certificate_of_another_authority_is_not_accepted(

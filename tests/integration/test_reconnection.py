@@ -287,6 +287,7 @@ def test_close_waits_for_what_is_on_its_way(mosquitto: Brokers, peers: Peers) ->
         sender.publish(TOPIC, b"%d" % n)
     sender.close()
     until(lambda: len(receiver.events.messages) == 100, what="all hundred")
+    assert [message.payload for message in receiver.events.messages] == [b"%d" % n for n in range(100)]
 
 
 def test_close_waits_for_a_broker_that_comes_back(mosquitto: Brokers, peers: Peers) -> None:
@@ -300,6 +301,7 @@ def test_close_waits_for_a_broker_that_comes_back(mosquitto: Brokers, peers: Pee
     starter.start()
     sender.close(timeout=10)
     starter.join()
+    assert not sender.connected()
     if peers.kind == "threads":
         wait(0)
 

@@ -31,6 +31,7 @@ __all__ = [
     "Connection",
     "JsonFlag",
     "Password",
+    "VerboseFlag",
     "help_if_alone",
     "parse_broker",
     "read_client_id",
@@ -160,6 +161,11 @@ def _log_to_stderr(verbose: bool) -> bool:
     return verbose
 
 
+VerboseFlag = Annotated[
+    bool, typer.Option("--verbose", help="Log to stderr what happens.", callback=_log_to_stderr)
+]
+
+
 @dataclass(frozen=True)
 class Connection:
     """How to reach a broker."""
@@ -194,9 +200,7 @@ class Connection:
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait for the broker.")
     ] = 10.0
-    verbose: Annotated[
-        bool, typer.Option("--verbose", help="Log to stderr what happens.", callback=_log_to_stderr)
-    ] = False
+    verbose: VerboseFlag = False
 
     def uses_tls(self) -> bool:
         """Whether the options ask for TLS."""

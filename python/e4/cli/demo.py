@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from e4.cli._options import VerboseFlag
+
 __all__ = ["register"]
 
 _HELP = """Show what e4 does: alice and bob talk over a real MQTT broker, and eve tries what she can.
@@ -52,6 +54,7 @@ def _demo(
             "--timeout", metavar="SECONDS", min=0.1, help="How long to wait for each thing to arrive."
         ),
     ] = 5.0,
+    verbose: VerboseFlag = False,
 ) -> None:
     from e4 import crypto
     from e4.cli._demo_cast import Cast, start_broker

@@ -9,7 +9,7 @@ import typer
 
 from e4 import crypto, keys
 from e4.cli._errors import Usage
-from e4.cli._options import JsonFlag, Password, with_groups
+from e4.cli._options import JsonFlag, Password, VerboseFlag, with_groups
 from e4.cli._output import print_json, shown
 
 __all__ = ["register"]
@@ -52,6 +52,7 @@ def _keygen(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     as_json: JsonFlag = False,
+    verbose: VerboseFlag = False,
 ) -> None:
     if not out.name or out.name == "..":
         raise Usage("--out is the name of a file")

@@ -193,6 +193,10 @@ class Client:
         """
         return self._current().topic_hashes()
 
+    def topic_hash(self, topic: str) -> bytes:
+        """The topic's 16-byte hash, as in `topic_hashes`. Raises `InvalidTopic`."""
+        return get(self._backend).sha3_256(encode_topic(topic))[: _wire.TOPIC_HASH_LEN]
+
     def is_receiving_topic(self, topic: str) -> bool:
         """Whether messages on this topic are commands for this client."""
         return topic == self._view.state.receiving_topic
@@ -200,7 +204,7 @@ class Client:
     def has_topic_key(self, topic: str) -> bool:
         """Whether the client holds a key for the topic. Raises `InvalidTopic`."""
         view = self._current()
-        return topic in view.contexts or self._topic_hash(topic) in view.state.topic_keys
+        return topic in view.contexts or self.topic_hash(topic) in view.state.topic_keys
 
     def protect_message(self, payload: Buffer, topic: str) -> bytes:
         """Protect one payload for a topic (protocol, section 3).
@@ -305,16 +309,13 @@ class Client:
         with self._lock:
             return self._purge()
 
-    def _topic_hash(self, topic: str) -> bytes:
-        return get(self._backend).sha3_256(encode_topic(topic))[: _wire.TOPIC_HASH_LEN]
-
     def _context(self, topic: str) -> TopicContext:
         """What protects the topic's messages. Raises `TopicKeyMissing`, `InvalidTopic`."""
         view = self._current()
         return view.contexts.get(topic) or self._open(view, topic)
 
     def _open(self, view: _View, topic: str) -> TopicContext:
-        topic_hash = self._topic_hash(topic)
+        topic_hash = self.topic_hash(topic)
         keys = view.state.topic_keys.get(topic_hash)
         if keys is None:
             raise TopicKeyMissing

@@ -10,7 +10,6 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from e4.crypto import hash_topic
 from e4.errors import E4Error, NotAuthentic, ReplayedCommand, TimestampTooOld, TopicKeyMissing
 from e4.mqtt._policy import ClearTopics, matches
 
@@ -159,7 +158,7 @@ class Gate:
         if self._client.is_receiving_topic(topic) or not any(matches(f, topic) for f in filters):
             return False
         self._remember_keys()
-        return hash_topic(topic) not in self._ever
+        return self._client.topic_hash(topic) not in self._ever
 
     def _remember_keys(self) -> None:
         """Note which topics have a key, for when they have none any more."""
