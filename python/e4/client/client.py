@@ -48,7 +48,17 @@ class Client:
     Make one with `create`, open it again with `load`. It keeps its store open until `close`.
     """
 
-    __slots__ = ("__weakref__", "_backend", "_clock", "_closed", "_limits", "_lock", "_store", "_view")
+    __slots__ = (
+        "__weakref__",
+        "_backend",
+        "_clock",
+        "_closed",
+        "_limits",
+        "_lock",
+        "_seconds",
+        "_store",
+        "_view",
+    )
 
     def __init__(
         self,
@@ -61,6 +71,7 @@ class Client:
         """Not for direct use: see `create` and `load`."""
         self._backend = backend
         self._clock = clock
+        self._seconds: Callable[[], float] = time.time if clock is None else clock
         self._closed = False
         self._limits = limits
         self._lock = threading.Lock()
@@ -175,7 +186,7 @@ class Client:
 
     def now(self) -> int:
         """The client's clock: whole seconds since the Unix epoch."""
-        return int(time.time() if self._clock is None else self._clock())
+        return int(self._seconds())
 
     def public_key(self) -> bytes:
         """The client's Ed25519 public key, 32 bytes, as it is after the last command.
@@ -222,7 +233,7 @@ class Client:
         """
         # The steps of _context, spelled out: a call costs a tenth of the whole.
         view = self._view
-        if view.purge_at is not None:
+        if view.purge_at is not None and self._seconds() >= view.purge_at:
             view = self._current()
         context = view.contexts.get(topic)
         if context is None:
@@ -249,7 +260,7 @@ class Client:
             InvalidTopic: not a topic name.
         """
         view = self._view
-        if view.purge_at is not None:
+        if view.purge_at is not None and self._seconds() >= view.purge_at:
             view = self._current()
         context = view.contexts.get(topic)
         if context is None:
@@ -301,10 +312,7 @@ class Client:
     def _current(self) -> _View:
         """What the client is now, without previous keys that have expired."""
         view = self._view
-        if view.purge_at is None:
-            return view
-        now = time.time() if self._clock is None else self._clock()
-        if now < view.purge_at + 1:
+        if view.purge_at is None or self._seconds() < view.purge_at:
             return view
         with self._lock:
             return self._purge()
@@ -394,7 +402,8 @@ class _View:
         self.contexts: dict[str, TopicContext] = {}
         self.names: dict[bytes, str] = {}
         self.purge_at = min(
-            (e for keys in state.topic_keys.values() if (e := keys.expiry(limits)) is not None), default=None
+            (e + 1 for keys in state.topic_keys.values() if (e := keys.expiry(limits)) is not None),
+            default=None,
         )
         self.unsaved = False
         self._topic_hashes: frozenset[bytes] | None = None
