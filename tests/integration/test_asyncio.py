@@ -240,3 +240,4 @@ async def test_device_is_left_open(mosquitto: Brokers) -> None:
     async with SecureClient(device.client, broker.host, broker.port):
         pass
     device.send(commands.set_topic_key(crypto.random_key(), TOPIC))
+    assert device.client.has_topic_key(TOPIC)
