@@ -26,23 +26,41 @@
     │   ├── StoreLocked
     │   └── InvalidState
     ├── BackendError            the crypto backend asked for is not there
-    └── MqttError               the broker refused something, or cannot be reached
-        ├── NotConnected
-        └── NotDelivered
+    ├── MqttError               the broker refused something, or cannot be reached
+    │   ├── NotConnected
+    │   └── NotDelivered
+    └── C2Error                 the key server refused an operation (C2, section 3.3)
+        ├── NotFound            the client, topic, token, job or command is not there
+        ├── InvalidRequest      (also a ValueError) what was asked for is malformed
+        ├── FailedPrecondition  not in this mode, or not confirmed
+        ├── Conflict            it exists already, or an idempotency key was used for something else
+        ├── Unauthenticated     no credentials, or wrong ones
+        ├── PermissionDenied    these credentials do not allow it
+        ├── TooManyAttempts     too many wrong credentials from one address
+        ├── Unavailable         the server cannot be reached, or is stopping
+        ├── InvalidSettings     a setting is unknown or not valid
+        ├── DatabaseError       the database cannot be opened, or is not as it should be
+        └── WrongPassphrase     the passphrase does not open the database's keys
 
 No exception text holds a key, a password or a payload.
 """
 
 __all__ = [
     "BackendError",
+    "C2Error",
     "CommandError",
+    "Conflict",
+    "DatabaseError",
     "E4Error",
+    "FailedPrecondition",
     "InvalidCommand",
     "InvalidId",
     "InvalidInput",
     "InvalidKey",
     "InvalidName",
     "InvalidPassword",
+    "InvalidRequest",
+    "InvalidSettings",
     "InvalidSignature",
     "InvalidState",
     "InvalidTimestamp",
@@ -53,14 +71,20 @@ __all__ = [
     "NotAuthentic",
     "NotConnected",
     "NotDelivered",
+    "NotFound",
+    "PermissionDenied",
     "PublicKeyMissing",
     "ReplayedCommand",
     "StoreError",
     "StoreLocked",
     "TimestampInFuture",
     "TimestampTooOld",
+    "TooManyAttempts",
     "TopicKeyMissing",
+    "Unauthenticated",
+    "Unavailable",
     "UnsupportedOperation",
+    "WrongPassphrase",
 ]
 
 
@@ -231,3 +255,75 @@ class NotDelivered(MqttError):
     """A wait for the broker's acknowledgement ended before it came."""
 
     default = "the broker has not acknowledged the message"
+
+
+class C2Error(E4Error):
+    """The key server refused an operation, or cannot run; its state is as it was."""
+
+    default = "the key server refused"
+
+
+class NotFound(C2Error):
+    """What the operation is about is not there: a client, topic, token, job or command."""
+
+    default = "not found"
+
+
+class InvalidRequest(C2Error, ValueError):
+    """What was asked for is malformed: a number, a page, a body, an empty payload."""
+
+    default = "request is not valid"
+
+
+class FailedPrecondition(C2Error):
+    """The operation does not exist in this database's mode, or must be confirmed and is not."""
+
+    default = "operation is not possible now"
+
+
+class Conflict(C2Error):
+    """It exists already, or its idempotency key was used for another request."""
+
+    default = "conflict with what is there"
+
+
+class Unauthenticated(C2Error):
+    """No credentials, or wrong, expired or revoked ones; the text does not say which."""
+
+    default = "credentials are missing or not valid"
+
+
+class PermissionDenied(C2Error):
+    """The credentials are good, and do not allow this."""
+
+    default = "not allowed"
+
+
+class TooManyAttempts(C2Error):
+    """Too many wrong credentials came from one address; try again later."""
+
+    default = "too many failed attempts: try again later"
+
+
+class Unavailable(C2Error):
+    """The key server cannot be reached, or is stopping."""
+
+    default = "the key server cannot be reached"
+
+
+class InvalidSettings(C2Error):
+    """A setting is unknown or not valid; the text names it."""
+
+    default = "a setting is not valid"
+
+
+class DatabaseError(C2Error):
+    """The database cannot be opened, is in use, or is not of this version."""
+
+    default = "the database cannot be used"
+
+
+class WrongPassphrase(C2Error):
+    """The passphrase does not open the keys of this database."""
+
+    default = "the passphrase does not open this database"
