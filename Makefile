@@ -79,7 +79,7 @@ clean:
 # As a user installs it: a built copy, with what the demo needs.
 $(VENV)/.demo: $(VENV)/.made pyproject.toml $(RUST_FILES) $(PYTHON_FILES) | prerequisites
 	@rm -f $(VENV)/.dev
-	$(PY) -m pip install --quiet '.[demo]'
+	$(PY) -m pip install --quiet '.[demo,c2]'
 	@touch $@
 
 # For development: the Python sources in place, the native module beside them, everything in the extra "dev".
