@@ -6,14 +6,16 @@ All times are whole milliseconds since the Unix epoch, UTC. No value here holds 
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from e4 import _wire
 
 __all__ = [
     "ANYBODY",
     "Actor",
+    "AuditCheck",
     "AuditRow",
     "Call",
     "Client",
@@ -23,6 +25,7 @@ __all__ = [
     "CommandState",
     "Event",
     "EventKind",
+    "ImportProgress",
     "Job",
     "JobKind",
     "JobState",
@@ -32,6 +35,7 @@ __all__ = [
     "Page",
     "Right",
     "Role",
+    "ServerInfo",
     "Token",
     "Topic",
     "TopicDetails",
@@ -153,6 +157,8 @@ class Call:
         peer: address of the caller, for the audit; empty for the command line on the same machine.
         idempotency_key: a second call with the same key and actor has no second effect.
         fingerprint: what was asked for (a hash): the same key with another fingerprint is a `Conflict`.
+        render: with an idempotency key, makes the answer that is stored beside the operation's effect: a
+            status and a body, from the operation's result. The same call again gets it as it was.
     """
 
     actor: Actor
@@ -160,6 +166,7 @@ class Call:
     peer: str = ""
     idempotency_key: str | None = None
     fingerprint: bytes = b""
+    render: Callable[[Any], tuple[int, bytes]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +317,22 @@ class AuditRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditCheck:
+    """What a check of the audit's chain found.
+
+    Args:
+        rows: how many are as they were written.
+        broken: number of the first that is not; None if all are.
+        head: hash of the last good row, 32 bytes. Rows cut off at the end leave a chain that is whole: who
+            noted an earlier head, and the number of its row, can tell.
+    """
+
+    rows: int
+    broken: int | None = None
+    head: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """A token without its secret."""
 
@@ -320,6 +343,37 @@ class Token:
     created_at: int
     expires_at: int | None
     revoked_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProgress:
+    """How far an import has come: counts since its start, and the rows refused since the last report.
+
+    Args:
+        done: rows read; the sum of the counts that follow.
+        created: clients, or memberships, that are new.
+        replaced: clients that got another key.
+        unchanged: rows that said what was so already.
+        refused: rows that were left out.
+        errors: number and reason of rows refused since the last report, from 1 at the import's start.
+    """
+
+    done: int = 0
+    created: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    errors: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """What a server tells of itself: its mode and version, and how much it holds."""
+
+    mode: Mode
+    version: str
+    clients: int
+    topics: int
 
 
 @dataclass(frozen=True, slots=True)

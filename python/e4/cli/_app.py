@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.main import get_command
 
-from e4.cli import client, command, demo, keygen
+from e4.cli import c2, client, command, demo, keygen
 from e4.cli._errors import FAILED, OK, report
 from e4.cli._options import help_if_alone
 
@@ -27,6 +27,7 @@ Examples:
   e4 keygen symmetric --out room.key
   e4 command set-topic-key --to alice --topic room --key-file room.key
   e4 client --name alice --broker localhost:1883
+  e4 c2 serve --data c2 --dev
 """
 _EPILOG = "Exit codes: 0 done, 1 refused or failed, 2 wrong arguments, 130 interrupted."
 
@@ -55,7 +56,7 @@ def _make_app() -> typer.Typer:
     # Plain help: it reads the same in a terminal and in a pipe, and needs no second library.
     app = typer.Typer(name="e4", rich_markup_mode=None, pretty_exceptions_enable=False, epilog=_EPILOG)
     app.callback(help=_HELP, invoke_without_command=True)(_root)
-    for group in (demo, keygen, client, command):
+    for group in (demo, keygen, client, command, c2):
         group.register(app)
     return app
 

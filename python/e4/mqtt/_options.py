@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties
 
 from e4.errors import InvalidInput, MqttError
 
-__all__ = ["TLS", "Backoff", "Options", "Version", "connection_error"]
+__all__ = ["TLS", "Backoff", "Options", "Version", "connection_error", "plain_reason"]
 
 Version = Literal["3.1.1", "5"]
 
@@ -48,7 +48,7 @@ class TLS:
         try:
             context = ssl.create_default_context(cafile=self.ca)
         except OSError as error:
-            raise MqttError(f"cannot read certificates from {self.ca}: {_reason(error)}") from error
+            raise MqttError(f"cannot read certificates from {self.ca}: {plain_reason(error)}") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.certfile is not None:
             try:
@@ -56,7 +56,7 @@ class TLS:
                 context.load_cert_chain(self.certfile, self.keyfile, self.keyfile_password or "")
             except OSError as error:
                 files = os.fspath(self.certfile) + (f" and {self.keyfile}" if self.keyfile else "")
-                raise MqttError(f"cannot read the certificate in {files}: {_reason(error)}") from error
+                raise MqttError(f"cannot read the certificate in {files}: {plain_reason(error)}") from error
         elif self.keyfile is not None:
             raise InvalidInput("keyfile needs certfile")
         return context
@@ -194,11 +194,12 @@ def connection_error(error: Exception, address: str) -> tuple[MqttError, bool]:
         cut_off = isinstance(
             error, ssl.SSLEOFError | ssl.SSLZeroReturnError
         )  # by a broker that stops, perhaps
-        return MqttError(f"TLS with {address} failed: {_reason(error)}"), not cut_off
-    return MqttError(f"cannot reach the broker at {address}: {_reason(error)}"), False
+        return MqttError(f"TLS with {address} failed: {plain_reason(error)}"), not cut_off
+    return MqttError(f"cannot reach the broker at {address}: {plain_reason(error)}"), False
 
 
-def _reason(error: Exception) -> str:
+def plain_reason(error: Exception) -> str:
+    """What the system or the TLS library says of a failure, without numbers."""
     if isinstance(error, ssl.SSLError):
         return getattr(error, "reason", None) or str(error)
     if isinstance(error, TimeoutError):

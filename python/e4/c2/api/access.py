@@ -1,0 +1,61 @@
+"""What every interface does before it calls the service: who calls, from where, and the request's id.
+
+The id is in the answer, in the audit and, by a context variable, in every line that the request logs.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from e4.c2.auth import Authenticator
+from e4.c2.model import Call
+from e4.errors import Unauthenticated
+
+__all__ = ["REQUEST_ID", "admit", "bearer", "request_log", "request_number"]
+
+REQUEST_ID = "x-request-id"  # the HTTP header, and the gRPC metadata
+
+_SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def request_number(given: str | None) -> str:
+    """The id of a request: the caller's own if it is short and plain, a random one otherwise."""
+    return given if given and _SANE.fullmatch(given) else secrets.token_hex(8)
+
+
+@contextmanager
+def request_log(request_id: str) -> Iterator[None]:
+    """Put the request's id into everything logged meanwhile."""
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        yield
+
+
+def bearer(header: str | None) -> str | None:
+    """The token of an ``Authorization`` header: None if there is no header.
+
+    Raises:
+        Unauthenticated: the header is not ``Bearer`` and a token.
+    """
+    if header is None:
+        return None
+    scheme, _, token = header.strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated
+    return token.strip()
+
+
+def admit(authenticator: Authenticator, header: str | None, peer: str, request_id: str) -> Call:
+    """The call of whoever presents that ``Authorization`` header from that address.
+
+    Looks into the database: not for the event loop's thread.
+
+    Raises:
+        Unauthenticated: no credentials where they are required, or bad ones.
+        TooManyAttempts: too many bad ones came from that address.
+    """
+    return Call(authenticator.actor_of(bearer(header), peer), request_id, peer)

@@ -1,0 +1,174 @@
+"""One connection to a broker as a stream of bytes, plain or TLS, driven by the thread that uses it.
+
+Nothing here blocks but `open` and `wait`, and those never for longer than they are told. Knows no packet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import ssl
+import struct
+import time
+
+__all__ = ["Stream"]
+
+_READ = 65_536
+_READS = 16  # at most so many at once, so that writing has its turn
+_WRITE = 65_536
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class Stream:
+    """See the module.
+
+    Args:
+        sock: connected, and with TLS past its handshake.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.out = bytearray()  # what is to be written
+        self._sock = sock
+        self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
+        self._failure: OSError | None = None
+        self._reader_writes = self._writer_reads = False  # TLS has its own mind
+        self._selector = selectors.DefaultSelector()
+        self._events = selectors.EVENT_READ
+        self._selector.register(sock, self._events)
+
+    @classmethod
+    def open(cls, host: str, port: int, tls: ssl.SSLContext | None, timeout: float) -> Stream:
+        """Connect.
+
+        Raises:
+            OSError: it cannot be done, or not in time; ssl.SSLError is one.
+        """
+        deadline = time.monotonic() + timeout
+        sock = socket.create_connection((host, port), timeout)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setblocking(False)
+            if tls is None:
+                return cls(sock)
+            secure = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+            sock = secure
+            stream = cls(secure)
+            try:
+                stream._shake_hands(secure, deadline)
+            except BaseException:
+                stream._selector.close()
+                raise
+        except BaseException:
+            sock.close()
+            raise
+        return stream
+
+    def write(self) -> bool:
+        """Send what `out` holds, as far as it goes now; whether anything went.
+
+        A failure is told by `read`, after all that came before it.
+        """
+        out = self.out
+        went = False
+        self._writer_reads = False
+        while out and self._failure is None:
+            view = memoryview(out)[:_WRITE]
+            try:
+                sent = self._sock.send(view)
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                break
+            except ssl.SSLWantReadError:
+                self._writer_reads = True
+                break
+            except OSError as error:
+                self._failure = error
+                break
+            finally:
+                view.release()
+            del out[:sent]
+            went = True
+        if self._failure is not None:
+            out.clear()
+        return went
+
+    def read(self) -> bytes:
+        """What has arrived; empty if nothing has.
+
+        Raises:
+            OSError: the connection has ended, and all that came before was read.
+        """
+        chunks = []
+        self._reader_writes = False
+        try:
+            for _ in range(_READS):
+                data = self._sock.recv(_READ)
+                if not data:
+                    self._failure = self._failure or ConnectionError("it closed the connection")
+                    break
+                chunks.append(data)
+                if len(data) < _READ and self._tls is None:
+                    break
+        except ssl.SSLWantWriteError:
+            self._reader_writes = True
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        except OSError as error:
+            self._failure = self._failure or error
+        if self._failure is not None and not chunks:
+            raise self._failure
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def wait(self, timeout: float, waker: socket.socket | None = None) -> bool:
+        """Until there is something to read, room for what is to be written, or `timeout` seconds have passed.
+
+        Args:
+            timeout: 0 only looks.
+            waker: another socket; something to read there ends the wait, too.
+
+        Returns:
+            Whether it was `waker`.
+        """
+        if self._failure is not None or (self._tls is not None and self._tls.pending()):
+            timeout = 0.0
+        wants_write = self._reader_writes or (bool(self.out) and not self._writer_reads)
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_write else 0)
+        if events != self._events:
+            self._selector.modify(self._sock, events)
+            self._events = events
+        if waker is None:
+            self._selector.select(timeout)
+            return False
+        self._selector.register(waker, selectors.EVENT_READ)
+        try:
+            return any(key.fileobj is waker for key, _ in self._selector.select(timeout))
+        finally:
+            self._selector.unregister(waker)
+
+    def close(self) -> None:
+        """Close in order: what was written still arrives."""
+        self._selector.close()
+        with contextlib.suppress(OSError):
+            self._sock.close()
+
+    def abort(self) -> None:
+        """Close at once. What has not left this machine is thrown away."""
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.close()
+
+    def _shake_hands(self, sock: ssl.SSLSocket, deadline: float) -> None:
+        while True:
+            try:
+                sock.do_handshake()
+                return
+            except ssl.SSLWantReadError:
+                events = selectors.EVENT_READ
+            except ssl.SSLWantWriteError:
+                events = selectors.EVENT_WRITE
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._selector.modify(sock, events)
+            self._events = events
+            self._selector.select(left)

@@ -1,0 +1,457 @@
+"""Publishes many messages with QoS 2, many of them in flight, and tells of each whether the broker has it.
+
+Lives here: the window, the outcome of each message, keepalive. One thread drives it; it starts none. It
+subscribes to nothing, keeps no session, and never sends a message twice: after a lost connection it is for
+the caller to send anew what was not completed. See decision 7.
+
+How many may be in flight is the broker's to say. An MQTT 5 broker says so when it takes the connection, and
+refuses what exceeds it. An MQTT 3.1.1 broker cannot say it, and mosquitto then *drops* what exceeds its
+``max_inflight_messages`` (20) and acknowledges it all the same, with PUBREC and PUBCOMP. So under 3.1.1
+`unadvertised_window` is the limit, to be raised only together with the broker's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import ssl
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from e4._names import encode_topic
+from e4.errors import E4Error, InvalidInput, InvalidTopic, MqttError, NotConnected
+from e4.mqtt import _packets
+from e4.mqtt._options import TLS, Options, Version, connection_error, plain_reason
+from e4.mqtt._packets import (
+    MAX_PACKET,
+    PUBREC,
+    REFUSED,
+    Ack,
+    Connack,
+    Disconnect,
+    Malformed,
+    Packet,
+    Parser,
+    Pingresp,
+    reason_text,
+)
+from e4.mqtt._stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["UNADVERTISED_WINDOW", "ConnectionLost", "Message", "Outcome", "Publisher"]
+
+_logger = logging.getLogger("e4.mqtt")
+
+UNADVERTISED_WINDOW = 20
+_UNSENT = 65_536  # bytes; with more unsent no message is taken, so that none ages here
+_BATCH = 256  # messages taken between two looks at the socket
+_PARTING = 1.0  # seconds for a DISCONNECT to leave
+_FOREVER = float("inf")
+
+
+class Message(NamedTuple):
+    """What is to be published; any tuple of these three will do."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+class Outcome(NamedTuple):
+    """What became of a message.
+
+    Args:
+        number: the message's place in what `Publisher.send` was given, from 0.
+        error: why it was not taken; None where the broker has it (its PUBCOMP was seen).
+    """
+
+    number: int
+    error: E4Error | None
+
+
+class ConnectionLost(MqttError):
+    """The connection ended while it was in use.
+
+    Args:
+        message: why.
+        unknown: the numbers of the messages that were given to the broker, and whose outcome is not known:
+            it may have them or not. Everything else that was taken has had its outcome.
+    """
+
+    def __init__(self, message: str, unknown: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.unknown = unknown
+
+
+class Publisher:
+    """A connection to a broker on which messages are published.
+
+    One thread uses it; only `wake` may be called from others.
+
+    Args:
+        host: the broker's name or address.
+        port: 1883 if not given, with TLS 8883.
+        tls: True for TLS with the system's authorities, or the details. The broker's certificate and host
+            name are always checked.
+        username: for the broker.
+        password: for the broker; a function is called before each connection.
+        version: of MQTT, ``"5"`` or ``"3.1.1"``. Only with 5 does a broker say that it refused a message, and
+            how many it takes at once.
+        client_id: random if not given. It stays the same for all connections of this object, so that a new
+            one ends what may be left of the one before: the broker reads nothing more of that.
+        keepalive: seconds without traffic after which a lost connection is noticed; 0 for never.
+        connect_timeout: seconds for connecting, TLS included, and again for the broker's answer.
+        window: how many messages may be in flight at most.
+        unadvertised_window: the same for a broker that cannot say how many it takes: see the module.
+
+    Raises:
+        InvalidInput: an argument out of its range, or a TLS context that checks no certificates.
+        MqttError: a TLS file cannot be read.
+    """
+
+    def __init__(
+        self,
+        host: str = "localhost",
+        port: int | None = None,
+        *,
+        tls: ssl.SSLContext | TLS | bool | None = None,
+        username: str | None = None,
+        password: str | Callable[[], str] | None = None,
+        version: Version = "5",
+        client_id: str | None = None,
+        keepalive: int = 60,
+        connect_timeout: float = 10.0,
+        window: int = 1000,
+        unadvertised_window: int = UNADVERTISED_WINDOW,
+    ) -> None:
+        self._options = options = Options.checked(
+            id=b"", host=host, port=port, tls=tls, username=username, password=password, version=version,
+            clean_session=True, session_expiry=None, client_id=client_id, keepalive=keepalive,
+            connect_timeout=connect_timeout, window=window,
+        )  # fmt: skip
+        if options.tls and not (options.tls.check_hostname and options.tls.verify_mode == ssl.CERT_REQUIRED):
+            raise InvalidInput("tls must check the broker's certificate and host name")
+        if not 1 <= unadvertised_window <= 0xFFFF:
+            raise InvalidInput("unadvertised_window must be 1 to 65535 messages")
+        self._unadvertised_window = unadvertised_window
+        self._client_id = options.client_id
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._closed = False
+        self._stream: Stream | None = None
+        self._begin(Connack())
+
+    def __repr__(self) -> str:
+        state = "connected" if self.connected else "not connected"
+        return f"<{type(self).__qualname__} {self._client_id} at {self._options.address}, {state}>"
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as is known."""
+        return self._stream is not None and self._end is None
+
+    @property
+    def window(self) -> int:
+        """How many messages may be in flight on this connection."""
+        return self._window
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages the broker was given and has not completed."""
+        return len(self._published) + len(self._released)
+
+    def connect(self) -> None:
+        """Open a connection and have the broker take it; an older one is dropped.
+
+        Raises:
+            MqttError: it cannot be done, or the broker refuses; the text says why.
+        """
+        if self._closed:
+            raise MqttError("the publisher is closed")
+        self._drop()
+        options = self._options
+        password = options.current_password()
+        request = _packets.connect(
+            options.version, self._client_id, options.keepalive, options.username, password
+        )
+        deadline = time.monotonic() + options.connect_timeout
+        try:
+            stream = Stream.open(options.host, options.port, options.tls, options.connect_timeout)
+        except (OSError, ValueError) as error:
+            raise connection_error(error, options.address)[0] from error
+        try:
+            stream.out += request
+            self._parser = Parser(options.version)
+            packets: list[Packet] = []
+            while not packets:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise MqttError(f"the broker at {options.address} does not answer")
+                stream.write()
+                stream.wait(left)
+                packets = self._parser.feed(stream.read())
+            answer = self._checked(packets[0])
+        except BaseException as error:
+            stream.abort()
+            if isinstance(error, OSError):
+                raise connection_error(error, options.address)[0] from error
+            raise
+        self._stream = stream
+        self._begin(answer)
+        self._settle(packets[1:])
+        _logger.debug("connected to %s, window %d", options.address, self._window)
+
+    def send(
+        self, messages: Iterable[tuple[str, bytes, bool]], timeout_without_progress: float = 30.0
+    ) -> Iterator[Outcome]:
+        """Publish messages, each once, in their order, and give the outcome of each as it comes.
+
+        A message is taken from `messages` just before it leaves, and never before the outcomes known by then
+        were given; so `messages` can be a generator that protects each at that moment, and that ends early
+        because of what it has seen. What is in flight when `messages` ends is waited for. An exception of
+        `messages` is raised after that.
+
+        Who leaves the iteration before its end drops the connection: what is in flight then stays unknown.
+
+        Args:
+            messages: topic, payload and retain flag of each.
+            timeout_without_progress: seconds of waiting for the broker without any acknowledgement after
+                which the connection is given up.
+
+        Yields:
+            In the order in which messages are completed.
+
+        Raises:
+            NotConnected: there is no connection.
+            ConnectionLost: it ended.
+        """
+        if self._stream is None:
+            raise NotConnected
+        if self._sending:
+            raise MqttError("messages are being sent already")
+        return self._send(iter(messages), timeout_without_progress)
+
+    def idle(self, timeout: float) -> bool:
+        """Keep the connection alive, until `timeout` seconds have passed or `wake` is or was called.
+
+        Returns:
+            Whether it was woken.
+
+        Raises:
+            NotConnected: there is no connection.
+            ConnectionLost: it ended.
+        """
+        if self._stream is None:
+            raise NotConnected
+        deadline = time.monotonic() + timeout
+        while True:
+            left = max(deadline - time.monotonic(), 0)
+            if self._exchange(left, self._wake_read):
+                with contextlib.suppress(BlockingIOError):
+                    while self._wake_read.recv(4096):
+                        pass
+                return True
+            if left == 0:
+                return False
+
+    def wake(self) -> None:
+        """End the present call of `idle`, or the next one. From any thread."""
+        # Full means that it wakes already; closed, that there is nobody to wake.
+        with contextlib.suppress(OSError):
+            self._wake_write.send(b"\0")
+
+    def close(self) -> None:
+        """Say farewell to the broker and close; for good."""
+        self._closed = True
+        stream = self._stream
+        if stream is not None and self.connected and not self.in_flight:
+            self._stream = None
+            stream.out += _packets.DISCONNECT
+            deadline = time.monotonic() + _PARTING
+            while stream.out and (left := deadline - time.monotonic()) > 0:
+                if not stream.write():
+                    stream.wait(left)
+            stream.close()
+        self._drop()
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _begin(self, answer: Connack) -> None:
+        """A connection starts, with nothing in flight."""
+        options = self._options
+        limit = 0xFFFF if options.version == "5" else self._unadvertised_window
+        self._window = min(options.window, answer.receive_maximum or limit)
+        self._retain = answer.retain
+        self._max_packet = min(answer.max_packet or MAX_PACKET, MAX_PACKET)
+        self._keepalive = options.keepalive if answer.keepalive is None else answer.keepalive
+        if answer.client_id:
+            self._client_id = answer.client_id
+        self._free = deque(range(1, self._window + 1))  # packet ids; the one free for longest is taken next
+        self._published: dict[int, int] = {}  # packet id → number of the message, until its PUBREC
+        self._released: dict[int, int] = {}  # from there until its PUBCOMP
+        self._outcomes: list[Outcome] = []
+        self._taken = 0
+        self._sending = False
+        self._end: str | None = None  # why the connection cannot go on
+        self._stalled = 0.0  # seconds waited since the last acknowledgement
+        self._wrote_at = time.monotonic()
+        self._pinged_at: float | None = None
+
+    def _checked(self, answer: Packet) -> Connack:
+        """The broker's answer to CONNECT, if it can be worked with."""
+        address = self._options.address
+        if isinstance(answer, Malformed):
+            raise MqttError(f"the broker at {address} sent {answer.what}")
+        if not isinstance(answer, Connack):
+            raise MqttError(f"the broker at {address} did not answer as MQTT {self._options.version} asks")
+        if answer.reason:
+            raise MqttError(f"the broker at {address} refuses the connection: {reason_text(answer.reason)}")
+        if answer.max_qos < 2:
+            raise MqttError(f"the broker at {address} does not take messages with QoS 2")
+        return answer
+
+    def _send(self, messages: Iterator[tuple[str, bytes, bool]], patience: float) -> Iterator[Outcome]:
+        self._sending = True
+        self._taken = 0
+        self._stalled = 0.0
+        failure: Exception | None = None
+        more = True
+        try:
+            while more or self.in_flight:
+                if more:
+                    try:
+                        more = self._take(messages)
+                    except Exception as error:
+                        more, failure = False, error
+                if not self._outcomes:
+                    ready = more and self._free and len(self._stream.out) < _UNSENT
+                    self._exchange(0 if ready else patience - self._stalled)
+                    if self._stalled >= patience and not self._outcomes:
+                        raise self._lost(
+                            f"the broker at {self._options.address} has acknowledged nothing"
+                            f" for {patience:g} seconds"
+                        )
+                while self._outcomes:
+                    outcomes, self._outcomes = self._outcomes, []
+                    yield from outcomes
+            if failure is not None:
+                raise failure
+        finally:
+            self._sending = False
+            if self.in_flight:
+                self._drop()
+
+    def _take(self, messages: Iterator[tuple[str, bytes, bool]]) -> bool:
+        """Take and encode messages while there is room for them; False when there are no more."""
+        assert self._stream is not None
+        out, free, published = self._stream.out, self._free, self._published
+        version = self._options.version
+        for _ in range(min(len(free), _BATCH)):
+            if len(out) >= _UNSENT:
+                return True
+            message = next(messages, None)
+            if message is None:
+                return False
+            topic, payload, retain = message
+            number = self._taken
+            self._taken += 1
+            try:
+                packet = _packets.publish(version, encode_topic(topic), free[0], payload, retain)
+                self._check(packet, retain)
+            except (InvalidTopic, MqttError) as error:
+                self._outcomes.append(Outcome(number, error))
+                continue
+            published[free.popleft()] = number
+            out += packet
+        return True
+
+    def _check(self, packet: bytes, retain: bool) -> None:
+        """Raises `MqttError` for what would make the broker end the connection."""
+        if retain and not self._retain:
+            raise MqttError(f"the broker at {self._options.address} keeps no retained messages")
+        if len(packet) > self._max_packet:
+            raise MqttError(
+                f"the broker at {self._options.address} takes packets of {self._max_packet} bytes at most"
+            )
+
+    def _exchange(self, timeout: float, waker: socket.socket | None = None) -> bool:
+        """Write, wait, read, and put the outcomes where they are found; whether `waker` ended the wait."""
+        stream = self._stream
+        assert stream is not None
+        if self._end is not None:
+            raise self._lost(self._end)
+        started = time.monotonic()
+        silence = self._keepalive / 2 or _FOREVER
+        if self._pinged_at is None and started - self._wrote_at >= silence:
+            stream.out += _packets.PINGREQ
+            self._pinged_at = started
+        if stream.out and stream.write():
+            self._wrote_at = started
+        look = (self._wrote_at if self._pinged_at is None else self._pinged_at) + silence
+        woken = stream.wait(max(min(timeout, look - started), 0), waker)
+        try:
+            data = stream.read()
+        except OSError as error:
+            address = self._options.address
+            raise self._lost(f"the connection to {address} was lost: {plain_reason(error)}") from error
+        now = time.monotonic()
+        self._stalled += now - started
+        if data:
+            self._settle(self._parser.feed(data))
+        if self._pinged_at is not None and now - self._pinged_at >= silence and self._end is None:
+            self._end = f"the broker at {self._options.address} does not answer"
+        return woken
+
+    def _settle(self, packets: list[Packet]) -> None:
+        """What the broker says of the messages in flight, or of the connection."""
+        published, released, free, outcomes = self._published, self._released, self._free, self._outcomes
+        address = self._options.address
+        releases = bytearray()
+        for packet in packets:
+            if isinstance(packet, Ack):
+                self._stalled = 0.0
+                kind, id, reason = packet
+                waiting = published if kind == PUBREC else released
+                number = waiting.pop(id, None)
+                if number is None:
+                    self._end = f"the broker at {address} acknowledged a message that is not in flight"
+                    break
+                if kind == PUBREC and reason < REFUSED:
+                    released[id] = number
+                    releases += _packets.pubrel(id)
+                    continue
+                free.append(id)
+                error = None
+                if reason >= REFUSED:
+                    error = MqttError(f"the broker at {address} refused the message: {reason_text(reason)}")
+                outcomes.append(Outcome(number, error))
+            elif isinstance(packet, Pingresp):
+                self._pinged_at = None
+            elif isinstance(packet, Disconnect):
+                self._end = f"the broker at {address} ended the connection: {reason_text(packet.reason)}"
+            elif isinstance(packet, Malformed):
+                self._end = f"the broker at {address} sent {packet.what}"
+            else:
+                self._end = f"the broker at {address} answered CONNECT twice"
+            if self._end is not None:
+                break
+        if self._stream is not None:
+            self._stream.out += releases
+
+    def _lost(self, message: str) -> ConnectionLost:
+        """The connection cannot be used any more."""
+        unknown = tuple(sorted((*self._published.values(), *self._released.values())))
+        self._drop()
+        return ConnectionLost(message, unknown)
+
+    def _drop(self) -> None:
+        """Close without a farewell; nothing is in flight any more."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.abort()
+        self._published, self._released, self._end = {}, {}, None
