@@ -17,9 +17,10 @@ from typing import Final
 
 from e4.c2.model import AuditCheck, AuditRow
 
-__all__ = ["GENESIS", "chain_hash", "verify"]
+__all__ = ["DONE", "GENESIS", "chain_hash", "verify"]
 
 GENESIS: Final = bytes(32)
+DONE: Final = "done"  # the outcome of what was not refused
 
 
 def chain_hash(

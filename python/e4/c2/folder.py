@@ -39,10 +39,12 @@ __all__ = [
     "Made",
     "certificate_end",
     "check_certificate",
+    "check_free",
     "check_passphrase",
     "fingerprint",
     "lock",
     "make",
+    "write_secret",
 ]
 
 CERTIFICATE, KEY, LOCK, PASSPHRASE = "server.pem", "server.key", "lock", "passphrase"
@@ -116,12 +118,12 @@ def make(
         values["server.passphrase_file"] = PASSPHRASE
     try:
         with _building(path) as building:
-            _write(building / FILE, render_file(values).encode())
+            write_secret(building / FILE, render_file(values).encode())
             if certificate is None:
                 _make_certificate(building / CERTIFICATE, building / KEY, hosts)
             if keep_passphrase:
-                _write(building / PASSPHRASE, f"{passphrase}\n".encode())
-            _write(building / LOCK, b"")
+                write_secret(building / PASSPHRASE, f"{passphrase}\n".encode())
+            write_secret(building / LOCK, b"")
             token, public_key = _fill(load(building), mode, passphrase)
     except OSError as error:
         raise StoreError(f"cannot make {path}: {error.strerror}") from error
@@ -129,11 +131,17 @@ def make(
     return Made(path, mode, token, final, fingerprint(final), public_key)
 
 
+def check_free(path: Path) -> None:
+    """Whether a data folder can be made there. Raises `Conflict` where something is."""
+    path = path.expanduser().absolute()
+    if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
+        raise Conflict(f"{path} exists and is not an empty folder: give another")
+
+
 @contextlib.contextmanager
 def _building(path: Path) -> Iterator[Path]:
     """A folder beside the final one, that becomes it at the end; or inside it, where only that can be."""
-    if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
-        raise Conflict(f"{path} exists and is not an empty folder: give another")
+    check_free(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The folder may be there for us, as a volume is, with a parent that is not ours to write to.
     inside = path.is_dir() and (path.is_mount() or not os.access(path.parent, os.W_OK))
@@ -248,11 +256,11 @@ def _make_certificate(path: Path, key_path: Path, hosts: Sequence[str]) -> None:
         .add_extension(identifier, critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(path, certificate.public_bytes(serialization.Encoding.PEM))
+    write_secret(path, certificate.public_bytes(serialization.Encoding.PEM))
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _write(key_path, pem)
+    write_secret(key_path, pem)
 
 
 def _general_name(host: str) -> x509.GeneralName:
@@ -266,8 +274,8 @@ def _general_name(host: str) -> x509.GeneralName:
         raise InvalidSettings(f"{host!r} is neither a host's name nor an address") from None
 
 
-def _write(path: Path, content: bytes) -> None:
-    """A new file that only its owner can read."""
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner can read."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
         file.write(content)

@@ -17,14 +17,23 @@ from typing import Any, NamedTuple, TypeVar
 
 from e4.c2.model import CommandKind, ImportProgress, Page
 
-__all__ = ["command_kind", "from_json", "kind_name", "page_from_json", "time_text", "time_value", "to_json"]
+__all__ = [
+    "KINDS",
+    "command_kind",
+    "from_json",
+    "kind_name",
+    "page_from_json",
+    "time_text",
+    "time_value",
+    "to_json",
+]
 
 T = TypeVar("T")
 
 _INTERNAL = "row"
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MILLISECOND = datetime.timedelta(milliseconds=1)
-_KINDS = {kind.name.lower().replace("_", "-"): kind for kind in CommandKind}
+KINDS = {kind.name.lower().replace("_", "-"): kind for kind in CommandKind}
 
 
 def to_json(value: Any) -> dict[str, Any]:
@@ -80,7 +89,7 @@ def kind_name(kind: CommandKind) -> str:
 def command_kind(name: str) -> CommandKind:
     """The kind of that name. Raises `ValueError`."""
     try:
-        return _KINDS[name]
+        return KINDS[name]
     except KeyError:
         raise ValueError(f"no command is called {name!r}") from None
 

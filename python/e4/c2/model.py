@@ -355,7 +355,7 @@ class ImportProgress:
         replaced: clients that got another key.
         unchanged: rows that said what was so already.
         refused: rows that were left out.
-        errors: number and reason of rows refused since the last report, from 1 at the import's start.
+        errors: line and reason of rows refused since the last report; the first line is 1.
     """
 
     done: int = 0

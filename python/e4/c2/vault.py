@@ -1,29 +1,32 @@
 """Keys at rest: every stored key is sealed under a data key, the data key under the operator's passphrase.
 
-Knows nothing of how rows are stored. A sealed key, in hex order of fields::
+A sealed key, and what AES-SIV (RFC 5297) binds it to by its one associated-data string::
 
-    SIV(16) ‖ ciphertext(n)          AES-SIV (RFC 5297) under the 64-byte data key; one associated-data string:
-    row(8) ‖ version(8) ‖ table      big-endian numbers, and the table's name in ASCII
+    SIV(16) ‖ ciphertext(n)                      under the data key, 64 random bytes
+      row(8) ‖ version(8) ‖ table                big-endian numbers; the table's name in ASCII
 
-    SIV(16) ‖ ciphertext(64)         the wrapped data key: AES-SIV under the passphrase's key
-    "e4 c2 data key" ‖ database(16)  its associated data
+    SIV(16) ‖ ciphertext(64)                     the data key itself, under the passphrase's key
+      "e4 c2 data key" ‖ database id(16) ‖ mode  in ASCII
 
-The passphrase's key is Argon2id of it with a random salt (RFC 9106), 64 bytes.
+The passphrase's key is Argon2id of it with a random salt (RFC 9106), 64 bytes. Knows values of the storage,
+and no database.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal, NoReturn
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from e4 import _wire
 from e4.backend import get
+from e4.c2.model import Mode
+from e4.c2.storage import StoredVault
 from e4.errors import DatabaseError, InvalidPassword, MessageError, WrongPassphrase
 
-__all__ = ["Kdf", "Table", "Vault", "Wrapped"]
+__all__ = ["Kdf", "Table", "Vault"]
 
 Table = Literal["client_keys", "client_keys.transit", "topic_keys", "c2_keys"]
 
@@ -44,85 +47,73 @@ class Kdf:
     lanes: int = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapped:
-    """What the database holds of a vault; no secret without the passphrase.
-
-    Args:
-        database: random, 16 bytes; it binds the wrapped key to this database.
-        salt: random, 16 bytes; new with every passphrase.
-        kdf: what the passphrase's key costs.
-        key: the wrapped data key, 80 bytes.
-    """
-
-    database: bytes
-    salt: bytes
-    kdf: Kdf
-    key: bytes
-
-
 class Vault:
     """The open data key of one database. Safe to use from many threads."""
 
-    __slots__ = ("_data_key", "_database", "_open", "_seal")
+    __slots__ = ("_data_key", "_open", "_seal", "database_id")
 
-    def __init__(self, data_key: bytes, database: bytes) -> None:
+    def __init__(self, data_key: bytes, database_id: bytes) -> None:
         """Not for direct use: see `create` and `open`."""
         backend = get()
         self._seal = backend.siv_seal
         self._open = backend.siv_open
         self._data_key = data_key
-        self._database = database
+        self.database_id = database_id
 
     def __repr__(self) -> str:
-        return f"<Vault of database {self._database.hex()}>"
+        return f"<Vault of database {self.database_id.hex()}>"
 
-    def __reduce__(self) -> str:
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a Vault cannot be pickled or copied")
 
     @classmethod
-    def create(cls, passphrase: str, *, kdf: Kdf | None = None) -> tuple[Vault, Wrapped]:
+    def create(
+        cls, passphrase: str, mode: Mode, created_at: int, *, kdf: Kdf | None = None
+    ) -> tuple[Vault, StoredVault]:
         """A new data key, and what to store of it.
 
+        Args:
+            passphrase: at least 16 bytes.
+            mode: of the database, for good.
+            created_at: milliseconds since the epoch.
+            kdf: another cost than the default.
+
         Raises:
-            InvalidPassword: the passphrase has under 16 bytes of UTF-8.
+            InvalidPassword: the passphrase is too short.
         """
         vault = cls(os.urandom(DATA_KEY_LEN), os.urandom(DATABASE_ID_LEN))
-        return vault, vault.rewrap(passphrase, kdf=kdf)
+        kdf = kdf or Kdf()
+        empty = StoredVault(
+            mode, vault.database_id, created_at, b"", kdf.time_cost, kdf.memory_kib, kdf.lanes, b""
+        )
+        return vault, vault.rewrap(empty, passphrase)
 
     @classmethod
-    def open(cls, stored: Wrapped, passphrase: str) -> Vault:
+    def open(cls, stored: StoredVault, passphrase: str) -> Vault:
         """The vault of a database.
 
         Raises:
             WrongPassphrase: it does not open the data key.
             DatabaseError: what is stored is not a wrapped key.
         """
-        if len(stored.database) != DATABASE_ID_LEN or stored.kdf.memory_kib > _MEMORY_MAX:
-            raise DatabaseError("the database's wrapped data key is damaged")
         try:
-            key = _passphrase_key(passphrase, stored.salt, stored.kdf)
-        except ValueError:
-            raise DatabaseError("the database's wrapped data key is damaged") from None
-        try:
-            data_key = get().siv_open(key, [_WRAP_LABEL + stored.database], stored.key)
+            key = _passphrase_key(stored, passphrase)
+            data_key = get().siv_open(key, [_wrap_binding(stored)], stored.wrapped)
         except MessageError:
             raise WrongPassphrase from None
-        return cls(data_key, stored.database)
+        return cls(data_key, stored.database_id)
 
-    def rewrap(self, passphrase: str, *, kdf: Kdf | None = None) -> Wrapped:
-        """What to store for another passphrase. The sealed keys stay as they are.
+    def rewrap(self, stored: StoredVault, passphrase: str) -> StoredVault:
+        """What to store for another passphrase, with a new salt; the sealed keys stay as they are.
 
         Raises:
-            InvalidPassword: under 16 bytes of UTF-8.
+            InvalidPassword: under 16 bytes.
         """
         if len(_encode(passphrase)) < _wire.PASSWORD_MIN:
             raise InvalidPassword(f"the passphrase must be at least {_wire.PASSWORD_MIN} bytes of UTF-8")
-        kdf = kdf or Kdf()
-        salt = os.urandom(SALT_LEN)
-        key = _passphrase_key(passphrase, salt, kdf)
-        wrapped = self._seal(key, [_WRAP_LABEL + self._database], self._data_key)
-        return Wrapped(self._database, salt, kdf, wrapped)
+        stored = replace(stored, salt=os.urandom(SALT_LEN))
+        key = _passphrase_key(stored, passphrase)
+        return replace(stored, wrapped=self._seal(key, [_wrap_binding(stored)], self._data_key))
 
     def seal(self, table: Table, row: int, version: int, key: bytes) -> bytes:
         """A key as it is stored in that table, row and version: 16 bytes longer."""
@@ -147,14 +138,24 @@ def _binding(table: Table, row: int, version: int) -> bytes:
     return row.to_bytes(8) + version.to_bytes(8) + table.encode()
 
 
-def _passphrase_key(passphrase: str, salt: bytes, kdf: Kdf) -> bytes:
-    derivation = Argon2id(
-        salt=salt,
-        length=DATA_KEY_LEN,
-        iterations=kdf.time_cost,
-        lanes=kdf.lanes,
-        memory_cost=kdf.memory_kib,
-    )
+def _wrap_binding(stored: StoredVault) -> bytes:
+    return _WRAP_LABEL + stored.database_id + stored.mode.encode()
+
+
+def _passphrase_key(stored: StoredVault, passphrase: str) -> bytes:
+    damaged = "the row that holds the wrapped data key is damaged"
+    if len(stored.database_id) != DATABASE_ID_LEN or stored.memory_kib > _MEMORY_MAX:
+        raise DatabaseError(damaged)
+    try:
+        derivation = Argon2id(
+            salt=stored.salt,
+            length=DATA_KEY_LEN,
+            iterations=stored.time_cost,
+            lanes=stored.lanes,
+            memory_cost=stored.memory_kib,
+        )
+    except ValueError:
+        raise DatabaseError(damaged) from None
     return derivation.derive(_encode(passphrase))
 
 

@@ -1,23 +1,23 @@
-"""The demo's own broker, a process of its own: amqtt on a free port of this machine. Knows nothing of e4.
+"""The demo's own broker, a process of its own: amqtt on a port of this machine. Knows nothing of e4.
 
 It prints one line of JSON, ``{"port": …}`` or ``{"error": …}``, and runs until its standard input ends.
+Its argument is the port to take if it is free.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import signal
+import socket
 import sys
 
 _SHUTDOWN = 2  # seconds
 
-_CONFIG = {
-    "listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:0"}},
-    "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
-}
+_PLUGINS = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
 
 
 def main() -> None:
@@ -34,12 +34,21 @@ def main() -> None:
 async def _serve() -> None:
     from amqtt.broker import Broker
 
-    broker = Broker(_CONFIG)
+    port = _free(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    listener = {"type": "tcp", "bind": f"127.0.0.1:{port}"}
+    broker = Broker({"listeners": {"default": listener}, "plugins": _PLUGINS})
     await broker.start()
     # amqtt does not tell which port it was given.
     _say(port=broker._servers["default"].instance.sockets[0].getsockname()[1])
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
     await asyncio.wait_for(broker.shutdown(), _SHUTDOWN)
+
+
+def _free(port: int) -> int:
+    """The port, or 0 for any other where somebody has it."""
+    with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return port
+    return 0
 
 
 def _say(**members: object) -> None:

@@ -246,8 +246,11 @@ class Cast:
 
 
 @contextlib.contextmanager
-def start_broker() -> Iterator[int]:
+def start_broker(port: int = 0) -> Iterator[int]:
     """A broker for the time of a ``with`` block, which is given its port on 127.0.0.1.
+
+    Args:
+        port: the one to take if it is free.
 
     Raises:
         Failed: the library is not installed, or does not work.
@@ -256,7 +259,7 @@ def start_broker() -> Iterator[int]:
         import amqtt  # noqa: F401
     except ImportError:
         raise Failed(f"the broker of the demo, amqtt, is not installed: {_INSTALL}") from None
-    broker = Child("the broker", "e4.cli._demo_broker")
+    broker = Child("the broker", "e4.cli._demo_broker", str(port))
     try:
         answer = broker.answer(_START)
         if "error" in answer:

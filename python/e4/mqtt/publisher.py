@@ -322,29 +322,35 @@ class Publisher:
         failure: Exception | None = None
         more = True
         try:
-            while more or self.in_flight:
+            while True:
                 if more:
                     try:
                         more = self._take(messages)
                     except Exception as error:
                         more, failure = False, error
                 if not self._outcomes:
-                    ready = more and self._free and len(self._stream.out) < _UNSENT
-                    self._exchange(0 if ready else patience - self._stalled)
-                    if self._stalled >= patience and not self._outcomes:
-                        raise self._lost(
-                            f"the broker at {self._options.address} has acknowledged nothing"
-                            f" for {patience:g} seconds"
-                        )
-                while self._outcomes:
-                    outcomes, self._outcomes = self._outcomes, []
-                    yield from outcomes
+                    if self.in_flight:
+                        self._press_on(more, patience)
+                    elif not more:
+                        break
+                outcomes, self._outcomes = self._outcomes, []
+                yield from outcomes
             if failure is not None:
                 raise failure
         finally:
             self._sending = False
             if self.in_flight:
                 self._drop()
+
+    def _press_on(self, more: bool, patience: float) -> None:
+        """Exchange what there is; wait for the broker if it is its turn."""
+        assert self._stream is not None
+        ours = more and self._free and len(self._stream.out) < _UNSENT
+        self._exchange(0 if ours else patience - self._stalled)
+        if self._stalled >= patience and not self._outcomes:
+            raise self._lost(
+                f"the broker at {self._options.address} has acknowledged nothing for {patience:g} seconds"
+            )
 
     def _take(self, messages: Iterator[tuple[str, bytes, bool]]) -> bool:
         """Take and encode messages while there is room for them; False when there are no more."""

@@ -14,7 +14,6 @@ import structlog
 
 from e4.c2.auth import Authenticator
 from e4.c2.model import Call
-from e4.errors import Unauthenticated
 
 __all__ = ["REQUEST_ID", "admit", "bearer", "request_log", "request_number"]
 
@@ -36,17 +35,11 @@ def request_log(request_id: str) -> Iterator[None]:
 
 
 def bearer(header: str | None) -> str | None:
-    """The token of an ``Authorization`` header: None if there is no header.
-
-    Raises:
-        Unauthenticated: the header is not ``Bearer`` and a token.
-    """
+    """The token of an ``Authorization`` header: None if there is none; empty, so no token, if it is malformed."""
     if header is None:
         return None
     scheme, _, token = header.strip().partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated
-    return token.strip()
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def admit(authenticator: Authenticator, header: str | None, peer: str, request_id: str) -> Call:

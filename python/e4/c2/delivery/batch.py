@@ -155,6 +155,5 @@ class Batch:
         return done
 
     def _fail(self, out: Outgoing, reason: str) -> None:
-        if out.client_id not in self._held or all(o.client_id != out.client_id for o, _ in self.failed):
-            self.failed.append((out, reason))
+        self.failed.append((out, reason))
         self._held.add(out.client_id)

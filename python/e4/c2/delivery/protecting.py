@@ -147,9 +147,10 @@ class Protector:
 
     def _new_key(self, out: Outgoing) -> bytes:
         """The client's next key: symmetric, or in PK mode the private key kept until it is sent."""
-        version, sealed = _given(out.new_version), _given(out.new_key)
-        table = "client_keys" if self._read_c2_keys is None else "client_keys.transit"
-        return self._vault.open_key(table, out.client_row, version, sealed)
+        version = _given(out.new_version)
+        if self._read_c2_keys is None:
+            return self._vault.open_key("client_keys", out.client_row, version, _given(out.new_key))
+        return self._vault.open_key("client_keys.transit", out.client_row, version, _given(out.new_transit))
 
 
 def _given(value: T | None) -> T:

@@ -95,19 +95,12 @@ class Http(_Section):
     keep_alive_seconds: int = Field(
         default=30, ge=1, le=3600, description="how long a connection may stay open without a request"
     )
-    max_body_mib: int = Field(
-        default=16,
-        ge=1,
-        le=1024,
-        description="the largest body of a request in MiB; imports are streamed, without limit",
-    )
 
 
 class Grpc(_Section):
     """The gRPC API."""
 
     address: _Address = _listen("127.0.0.1:5555", "where it listens; port 0 is any free one")
-    max_message_mib: int = Field(default=16, ge=1, le=1024, description="the largest message in MiB")
 
 
 class Tls(_Section):

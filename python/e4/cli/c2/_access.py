@@ -19,12 +19,11 @@ from e4.cli.c2._profile import Profile
 if TYPE_CHECKING:
     from e4.c2.remote import Remote
 
-__all__ = ["URL_VARIABLE", "Access", "YesFlag", "confirm", "installed", "open_remote"]
+__all__ = ["URL_VARIABLE", "Access", "YesFlag", "confirm", "open_remote"]
 
 URL_VARIABLE = "E4_C2_URL"
 TOKEN_VARIABLE = "E4_C2_TOKEN"
 CA_VARIABLE = "E4_C2_CA"
-_INSTALL = "the key server's command line needs e4's extra 'c2': install e4 with it, as '.[c2]'"
 
 YesFlag = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 
@@ -61,7 +60,9 @@ class Access:
     ] = None
     cert: Annotated[
         Path | None,
-        typer.Option("--cert", metavar="FILE", help="The certificate of this side, PEM, if one is asked for."),
+        typer.Option(
+            "--cert", metavar="FILE", help="The certificate of this side, PEM, if one is asked for."
+        ),
     ] = None
     tls_key: Annotated[
         Path | None, typer.Option("--key", metavar="FILE", help="The private key of --cert, PEM.")
@@ -138,8 +139,7 @@ class Access:
 
 
 def open_remote(profile: Profile, timeout: float) -> Remote:
-    """The server that a profile names. Raises `Failed` without the extra, `InvalidInput` as `Remote` does."""
-    installed("httpx")
+    """The server that a profile names. Raises `InvalidInput` as `Remote` does."""
     from e4.c2.remote import Remote
 
     return Remote(
@@ -150,14 +150,6 @@ def open_remote(profile: Profile, timeout: float) -> Remote:
         key=profile.key,
         timeout=timeout,
     )
-
-
-def installed(*libraries: str) -> None:
-    """Raises `Failed`, saying what to install, unless these libraries of the extra are there."""
-    import importlib.util
-
-    if any(importlib.util.find_spec(library) is None for library in libraries):
-        raise Failed(_INSTALL)
 
 
 def confirm(question: str, yes: bool) -> None:
@@ -182,7 +174,6 @@ def confirm(question: str, yes: bool) -> None:
 
 def _of_data_folder(folder: Path) -> Profile:
     """Address and certificate from a server's data folder."""
-    installed("pydantic")
     from e4.c2 import settings
 
     if not (folder / settings.FILE).exists():

@@ -154,4 +154,8 @@ def _write(path: Path, profiles: dict[str, Profile]) -> None:
 
 def _quoted(text: str) -> str:
     """As a TOML basic string, which has JSON's escapes; DEL too must be one."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Failed("a profile holds only UTF-8 text, and the name of a file given is none") from None
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from e4.cli._errors import Failed, Usage
-from e4.cli._options import JsonFlag, help_if_alone, read_client_id, with_groups
+from e4.cli._options import JsonFlag, read_client_id
 from e4.cli.c2 import create
 from e4.cli.c2._access import Access, YesFlag, confirm
 from e4.cli.c2._columns import CLIENTS, COMMANDS, key_text
+from e4.cli.c2._group import Entry, add, make_group
 from e4.cli.c2._pages import LimitOption, paged
 from e4.cli.c2._show import details, document, done, json_of, listed, time_of
 
@@ -214,90 +214,78 @@ def _some(names: list[str]) -> str:
     return f"client {names[0]}" if len(names) == 1 else f"{len(names)} clients"
 
 
-# Name, function, what it does, what else there is to say, and an example of its options.
-_COMMANDS: tuple[tuple[str, Callable[..., None], str, str, str], ...] = (
-    (
+_COMMANDS = (
+    Entry(
         "list",
         _list,
         "List clients, in the order of their names.",
+        "\n--prefix sensor-\n--topic room",
         "The number under 'key' counts the keys that a client has had.",
-        "--topic room",
     ),
-    (
+    Entry(
         "show",
         _show,
         "Show a client: its keys' ages, topics, links and last commands.",
-        f"At most {_MANY} topics and links are named, and the last 10 commands.",
         "alice",
+        f"At most {_MANY} topics and links are named, and the last 10 commands.",
     ),
-    (
+    Entry(
         "remove",
         _remove,
         "Forget a client, its key, its topics and its links.",
-        "What the device holds it keeps: rotate its topics' keys to shut it out, or reset it first.",
-        "alice --yes",
+        "alice",
+        "What the device holds it keeps: reset it first, or rotate its topics' keys to shut it out.",
     ),
-    (
+    Entry(
         "reset",
         _reset,
         "Have clients forget all topics' keys.",
-        "They are members of no topic then. Of several either all are reset or, if one is unknown, none.",
         "alice bob",
+        "They are members of no topic then. Of several, either all are reset or, if one is unknown, none.",
     ),
-    (
-        "new-key",
-        _new_key,
-        "Make clients new keys, and send them under the ones they have.",
-        "The old key is kept until the client is known to use the new one; --confirm says that it does.",
-        "alice",
-    ),
-    (
+    Entry(
         "resync",
         _resync,
         "Send a client everything it should hold, from nothing.",
-        "For a client that was away too long, or restored from an old copy.",
         "alice",
+        "For a client that was away too long, or was restored from an old copy.",
     ),
-    (
+    Entry(
+        "new-key",
+        _new_key,
+        "Make clients new keys, and send them under the ones they have.",
+        "alice\nalice --confirm",
+        "The old key is kept until the client is known to use the new one; --confirm says that it does.",
+    ),
+    Entry(
         "link",
         _link,
         "Record that a client should have another's public key (public-key mode).",
-        "A new key of SOURCE is then sent to TARGET by itself; 'send-pubkey' sends the one of now.",
         "alice --to bob",
+        "From then on TARGET is sent each new key of SOURCE; 'send-pubkey' sends it the one of now.",
     ),
-    ("unlink", _unlink, "Remove a link.", "TARGET keeps the key that it has.", "alice --from bob"),
-    (
-        "send-pubkey",
-        _send_pubkey,
-        "Send a client another's public key (public-key mode).",
-        "",
-        "alice --to bob",
+    Entry("unlink", _unlink, "Remove a link.", "alice --from bob", "TARGET keeps the key that it has."),
+    Entry(
+        "send-pubkey", _send_pubkey, "Send a client another's public key (public-key mode).", "alice --to bob"
     ),
-    (
+    Entry(
         "remove-pubkey",
         _remove_pubkey,
         "Have a client forget another's public key (public-key mode).",
-        "",
         "alice --from bob",
     ),
-    (
+    Entry(
         "reset-pubkeys",
         _reset_pubkeys,
         "Have a client forget all public keys (public-key mode).",
-        "Links stay as they are.",
         "bob",
+        "Links stay as they are.",
     ),
 )
 
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands to the app."""
-    group = typer.Typer(rich_markup_mode=None)
-    group.callback(
-        help=_HELP, short_help="Clients: register, look at, change keys.", invoke_without_command=True
-    )(help_if_alone)
+    group = make_group(app, "client", "Clients: register them, look at them, change their keys.", _HELP)
     create.register(group)
-    for name, function, summary, more, example in _COMMANDS:
-        text = f"{summary}\n\n{more}\n\n\b\nExample:\n  e4 c2 client {name} {example}\n"
-        group.command(name, help=text, short_help=summary)(with_groups(function))
-    app.add_typer(group, name="client")
+    add(group, "e4 c2 client", _COMMANDS)

@@ -48,7 +48,9 @@ class _Source:
     key_file: Annotated[
         Path | None,
         typer.Option(
-            "--key-file", metavar="FILE", help="The client's key; in public-key mode its public key: 32 bytes."
+            "--key-file",
+            metavar="FILE",
+            help="The client's key; in public-key mode its public key: 32 bytes.",
         ),
     ] = None
     from_password: Annotated[
@@ -57,13 +59,12 @@ class _Source:
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Make a new key and write it there.")
     ] = None
-    print_key: Annotated[
-        bool, typer.Option("--print-key", help="Make a new key and print it in hex.")
-    ] = False
-    force: Annotated[bool, typer.Option("--force", help="Replace the file of --out if it exists.")] = False
+    print_key: Annotated[bool, typer.Option("--print-key", help="Make a new key and print it in hex.")] = (
+        False
+    )
 
     def check(self) -> None:
-        """Raises `Usage` for options that do not go together."""
+        """Raises `Usage` for options that do not go together, `Failed` for a file that is there."""
         derives = self.from_password or self.password.given()
         makes = self.out is not None or self.print_key
         if sum((derives, makes, self.key_file is not None)) != 1:
@@ -73,6 +74,8 @@ class _Source:
             )
         if self.out is not None and (not self.out.name or self.out.name == ".."):
             raise Usage("--out is the name of a file")
+        if self.out is not None and self.out.exists():
+            raise Failed(f"{self.out} exists already: choose another name")
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def _create(
         made = _key(source, remote.get_crypto_mode(), label)
         # The file is there before the client is: a key that only the server knew would be no use.
         if source.out is not None and made.private is not None:
-            keys.write_key_file(source.out, made.private, public_key=made.public(), force=source.force)
+            keys.write_key_file(source.out, made.private, public_key=made.public())
         try:
             created = remote.new_client(client, made.key)
         except Unavailable:

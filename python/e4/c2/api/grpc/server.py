@@ -52,7 +52,7 @@ _logger = logging.getLogger("e4.c2.api")
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The server's certificate (with its chain), its private key, and who signs clients' certificates, in PEM.
+    """The server's certificate and its chain, its private key, and who signs clients' certificates, in PEM.
 
     Args:
         client_ca: if given, clients must show a certificate signed by it.
@@ -135,9 +135,7 @@ class GrpcServer:
     def _unary(self, operation: Operation) -> grpc.RpcMethodHandler[Any, Any]:
         async def handle(data: bytes, context: _Context) -> Message:
             async with self._answering(operation.name, context) as admit:
-                return await self._in_thread(
-                    lambda: operation(self._service, admit(), operation.parse(data))
-                )
+                return await self._in_thread(lambda: operation(self._service, admit(), operation.parse(data)))
             raise AssertionError("unreachable")
 
         return grpc.unary_unary_rpc_method_handler(handle, response_serializer=Message.SerializeToString)
@@ -145,7 +143,7 @@ class GrpcServer:
     async def _follow(self, data: bytes, context: _Context) -> None:
         async with self._answering(STREAM, context) as admit:
 
-            async def read(after: int) -> Sequence[Event]:  # admitted each time: a token may have been revoked
+            async def read(after: int) -> Sequence[Event]:  # admits each time: tokens are revoked
                 return await self._in_thread(
                     lambda: self._service.events.read_events(admit(), after, _EVENTS)
                 )
@@ -160,10 +158,9 @@ class GrpcServer:
     @asynccontextmanager
     async def _answering(self, operation: str, context: _Context) -> AsyncIterator[_Admit]:
         """Around one call: its id, its errors as status codes, its place in the metrics."""
-        metadata = dict(reversed(context.invocation_metadata() or ()))
-        request_id = access.request_number(_text(metadata.get(access.REQUEST_ID)))
+        request_id = access.request_number(_metadata(context, access.REQUEST_ID))
         context.set_trailing_metadata(((access.REQUEST_ID, request_id),))
-        header, peer = _text(metadata.get("authorization")), _host(context.peer())
+        header, peer = _metadata(context, "authorization"), _host(context.peer())
         outcome, start = "Cancelled", time.perf_counter()
         with access.request_log(request_id):
             try:
@@ -189,8 +186,12 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
     )
 
 
-def _text(value: str | bytes | None) -> str | None:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
+def _metadata(context: _Context, name: str) -> str | None:
+    """The first value of that name."""
+    for key, value in context.invocation_metadata() or ():
+        if key == name:
+            return value.decode("latin-1") if isinstance(value, bytes) else value
+    return None
 
 
 def _host(peer: str) -> str:

@@ -1,0 +1,145 @@
+"""Connections to SQLite files and PostgreSQL servers, set up alike.
+
+SQLite: WAL, foreign keys, full synchronous; a writing transaction takes its lock when it begins
+(BEGIN IMMEDIATE), a reading one never waits for it. PostgreSQL: READ COMMITTED for writing, one read-only
+snapshot (REPEATABLE READ) for reading; a connection that was lost while idle is replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from e4.errors import DatabaseError
+
+__all__ = ["Engines", "database_url", "sqlite_path"]
+
+BUSY_SECONDS: Final = 30  # how long to wait for a lock, a free connection
+CONNECT_SECONDS: Final = 10
+CONNECTIONS: Final = 40
+
+
+def database_url(text: str) -> URL:
+    """Parse the URL of a database: ``sqlite:///PATH`` or ``postgresql://USER:PASSWORD@HOST:PORT/NAME``.
+
+    Raises:
+        DatabaseError: it is neither.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise DatabaseError("the database's URL is not valid") from None
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        if not url.database or url.database == ":memory:" or url.query:
+            raise DatabaseError("a SQLite URL names a file: sqlite:///PATH")
+        return url.set(drivername="sqlite+pysqlite")
+    if backend in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    raise DatabaseError("the database's URL must begin with sqlite:/// or postgresql://")
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file of a SQLite database; None for PostgreSQL."""
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
+class Engines:
+    """One database, for writing and for reading.
+
+    Args:
+        url: from `database_url`.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.dialect = "sqlite" if sqlite_path(url) is not None else "postgresql"
+        self._writer: Engine
+        self._reader: Engine
+        if self.dialect == "sqlite":
+            self._writer = _sqlite(url, begin="BEGIN IMMEDIATE", cache_kib=65536, connections=2)
+            self._reader = _sqlite(url, begin="BEGIN", cache_kib=8192, connections=CONNECTIONS)
+        else:
+            self._writer = _postgresql(url)
+            self._reader = self._writer.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+
+    def __repr__(self) -> str:
+        return f"<Engines of {self.url.render_as_string(hide_password=True)}>"
+
+    def to_write(self) -> Connection:
+        """A connection whose transaction may write."""
+        return self._writer.connect()
+
+    def to_read(self) -> Connection:
+        """A connection whose transaction sees one snapshot."""
+        return self._reader.connect()
+
+    def close(self) -> None:
+        """End the connections."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def create_file(path: Path) -> None:
+    """Make an empty database file that only its owner may read; leaves one that is there as it is."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise DatabaseError(f"cannot create {path}: {error.strerror}") from error
+
+
+def _sqlite(url: URL, *, begin: str, cache_kib: int, connections: int) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "cached_statements": 256},
+    )
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"cache_size=-{cache_kib}",
+            "temp_store=MEMORY",
+            "wal_autocheckpoint=4000",
+            f"journal_size_limit={64 << 20}",
+            *(["query_only=ON"] if begin == "BEGIN" else []),
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begins(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    arguments: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": "e4 c2"}
+    options = f"-c lock_timeout={BUSY_SECONDS}s -c timezone=UTC -c client_min_messages=warning"
+    if "options" not in url.query:
+        arguments["options"] = options
+    return create_engine(
+        url,
+        hide_parameters=True,
+        isolation_level="READ COMMITTED",
+        pool_size=CONNECTIONS // 2,
+        max_overflow=CONNECTIONS // 2,
+        pool_timeout=BUSY_SECONDS,
+        pool_pre_ping=True,
+        connect_args=arguments,
+    )
