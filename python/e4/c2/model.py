@@ -25,6 +25,7 @@ __all__ = [
     "CommandState",
     "Event",
     "EventKind",
+    "ExportedClient",
     "ImportProgress",
     "Job",
     "JobKind",
@@ -364,6 +365,23 @@ class ImportProgress:
     unchanged: int = 0
     refused: int = 0
     errors: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedClient:
+    """A client as an export has it, without its key.
+
+    Args:
+        topics: names of those it is a member of.
+        links: names of the sources linked to it.
+    """
+
+    name: str
+    id: bytes
+    by_id: bool
+    created_at: int
+    topics: tuple[str, ...]
+    links: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,8 @@ _MAX_PACKET_SIZE = 0x27
 _REQUEST_PROBLEM_INFORMATION = 0x17
 # Properties of CONNACK (3.2.2.3): id → length in bytes, or 0 for two bytes of length and then that many.
 _CONNACK_PROPERTIES = {
-    0x11: 4, 0x12: 0, 0x13: 2, 0x15: 0, 0x16: 0, 0x1A: 0, 0x1C: 0, 0x1F: 0, 0x21: 2, 0x22: 2, 0x24: 1, 0x25: 1,
-    _MAX_PACKET_SIZE: 4, 0x28: 1, 0x29: 1, 0x2A: 1,
+    0x11: 4, 0x12: 0, 0x13: 2, 0x15: 0, 0x16: 0, 0x1A: 0, 0x1C: 0, 0x1F: 0, 0x21: 2, 0x22: 2, 0x24: 1,
+    0x25: 1, _MAX_PACKET_SIZE: 4, 0x28: 1, 0x29: 1, 0x2A: 1,
 }  # fmt: skip
 
 _OLD_REASONS = {  # MQTT 3.1.1, 3.2.2.3
@@ -120,7 +120,7 @@ class Ack(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Connack:
-    """The answer to CONNECT; what an MQTT 3.1.1 broker cannot say has the value that MQTT 5 gives a silent one.
+    """The answer to CONNECT. What a broker does not say, or cannot in MQTT 3.1.1, has its default value.
 
     Args:
         receive_maximum: how many messages may be in flight; None if not said.
@@ -180,7 +180,7 @@ class Parser:
         self._malformed: Malformed | None = None
 
     def feed(self, data: bytes) -> list[Packet]:
-        """The packets that are complete with these bytes. Any bytes will do: see `Malformed`, the last one then."""
+        """The packets that are complete with these bytes; any bytes will do, see `Malformed`."""
         packets: list[Packet] = []
         if self._malformed is not None:
             return packets
@@ -366,10 +366,9 @@ def pubrel(id: int) -> bytes:
     return (_PUBREL | id).to_bytes(4, "big")
 
 
-def reason_text(code: int, version: Version = "5") -> str:
-    """A reason code in plain words; what an MQTT 3.1.1 broker says in a CONNACK has its own numbers."""
-    known = {**_OLD_REASONS, **_REASONS} if version == "5" else _OLD_REASONS
-    return known.get(code, f"reason {code:#04x}")
+def reason_text(code: int) -> str:
+    """A reason code in plain words; MQTT 3.1.1 has other numbers, in a CONNACK only."""
+    return _REASONS.get(code) or _OLD_REASONS.get(code) or f"reason {code:#04x}"
 
 
 def _text(text: str, what: str) -> bytes:

@@ -27,43 +27,46 @@ class Stream:
     """See the module.
 
     Args:
-        sock: connected, and with TLS past its handshake.
+        sock: connected.
+        waker: another socket; something to read there ends a wait.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, waker: socket.socket) -> None:
         self.out = bytearray()  # what is to be written
         self._sock = sock
+        self._waker = waker
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self._failure: OSError | None = None
         self._reader_writes = self._writer_reads = False  # TLS has its own mind
         self._selector = selectors.DefaultSelector()
         self._events = selectors.EVENT_READ
         self._selector.register(sock, self._events)
+        self._selector.register(waker, selectors.EVENT_READ)
 
     @classmethod
-    def open(cls, host: str, port: int, tls: ssl.SSLContext | None, timeout: float) -> Stream:
+    def open(
+        cls, host: str, port: int, tls: ssl.SSLContext | None, timeout: float, waker: socket.socket
+    ) -> Stream:
         """Connect.
 
         Raises:
-            OSError: it cannot be done, or not in time; ssl.SSLError is one.
+            OSError: it cannot be done, not in time, or was ended by `waker`; ssl.SSLError is one.
         """
         deadline = time.monotonic() + timeout
         sock = socket.create_connection((host, port), timeout)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)
-            if tls is None:
-                return cls(sock)
-            secure = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-            sock = secure
-            stream = cls(secure)
-            try:
-                stream._shake_hands(secure, deadline)
-            except BaseException:
-                stream._selector.close()
-                raise
+            if tls is not None:
+                sock = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
         except BaseException:
             sock.close()
+            raise
+        stream = cls(sock, waker)
+        try:
+            stream._shake_hands(deadline)
+        except BaseException:
+            stream.abort()
             raise
         return stream
 
@@ -122,33 +125,18 @@ class Stream:
             raise self._failure
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def wait(self, timeout: float, waker: socket.socket | None = None) -> bool:
+    def wait(self, timeout: float) -> bool:
         """Until there is something to read, room for what is to be written, or `timeout` seconds have passed.
 
-        Args:
-            timeout: 0 only looks.
-            waker: another socket; something to read there ends the wait, too.
-
         Returns:
-            Whether it was `waker`.
+            Whether there is something to read at the waker.
         """
         if self._failure is not None or (self._tls is not None and self._tls.pending()):
             timeout = 0.0
         if _QUICKACK is not None and not self.out:
             self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         wants_write = self._reader_writes or (bool(self.out) and not self._writer_reads)
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_write else 0)
-        if events != self._events:
-            self._selector.modify(self._sock, events)
-            self._events = events
-        if waker is None:
-            self._selector.select(timeout)
-            return False
-        self._selector.register(waker, selectors.EVENT_READ)
-        try:
-            return any(key.fileobj is waker for key, _ in self._selector.select(timeout))
-        finally:
-            self._selector.unregister(waker)
+        return self._select(selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_write else 0), timeout)
 
     def close(self) -> None:
         """Close in order: what was written still arrives."""
@@ -162,10 +150,10 @@ class Stream:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.close()
 
-    def _shake_hands(self, sock: ssl.SSLSocket, deadline: float) -> None:
-        while True:
+    def _shake_hands(self, deadline: float) -> None:
+        while self._tls is not None:
             try:
-                sock.do_handshake()
+                self._tls.do_handshake()
                 return
             except ssl.SSLWantReadError:
                 events = selectors.EVENT_READ
@@ -174,6 +162,10 @@ class Stream:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
-            self._selector.modify(sock, events)
+            self._select(events, left)
+
+    def _select(self, events: int, timeout: float) -> bool:
+        if events != self._events:
+            self._selector.modify(self._sock, events)
             self._events = events
-            self._selector.select(left)
+        return any(key.fileobj is self._waker for key, _ in self._selector.select(timeout))

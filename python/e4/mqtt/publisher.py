@@ -1,13 +1,13 @@
 """Publishes many messages with QoS 2, many of them in flight, and tells of each whether the broker has it.
 
-Lives here: the window, the outcome of each message, keepalive. One thread drives it; it starts none. It
+Lives here: connecting, sending, keeping a connection alive. One thread drives it, and it starts none. It
 subscribes to nothing, keeps no session, and never sends a message twice: after a lost connection it is for
-the caller to send anew what was not completed. See decision 7.
+the caller to send anew what was not completed (decision 7).
 
-How many may be in flight is the broker's to say. An MQTT 5 broker says so when it takes the connection, and
-refuses what exceeds it. An MQTT 3.1.1 broker cannot say it, and mosquitto then *drops* what exceeds its
-``max_inflight_messages`` (20) and acknowledges it all the same, with PUBREC and PUBCOMP. So under 3.1.1
-`unadvertised_window` is the limit, to be raised only together with the broker's own.
+How many messages may be in flight is the broker's to say. An MQTT 5 broker says so when it takes the
+connection, and refuses what exceeds it. An MQTT 3.1.1 broker cannot say it, and mosquitto then *drops* what
+exceeds its ``max_inflight_messages`` (20 unless set) and still acknowledges it with PUBREC and PUBCOMP. So
+under 3.1.1 the limit is `unadvertised_window`, to be raised only together with the broker's own.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ import logging
 import socket
 import ssl
 import time
-from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from e4._names import encode_topic
 from e4.errors import E4Error, InvalidInput, InvalidTopic, MqttError, NotConnected
 from e4.mqtt import _packets
+from e4.mqtt._inflight import InFlight
 from e4.mqtt._options import TLS, Options, Version, connection_error, plain_reason
 from e4.mqtt._packets import (
     MAX_PACKET,
-    PUBREC,
     REFUSED,
     Ack,
     Connack,
@@ -133,6 +132,8 @@ class Publisher:
             clean_session=True, session_expiry=None, client_id=client_id, keepalive=keepalive,
             connect_timeout=connect_timeout, window=window,
         )  # fmt: skip
+        if client_id == "" and version == "3.1.1":
+            raise InvalidInput('client_id must not be empty: only with version="5" does the broker give one')
         if options.tls and not (options.tls.check_hostname and options.tls.verify_mode == ssl.CERT_REQUIRED):
             raise InvalidInput("tls must check the broker's certificate and host name")
         if not 1 <= unadvertised_window <= 0xFFFF:
@@ -158,18 +159,19 @@ class Publisher:
     @property
     def window(self) -> int:
         """How many messages may be in flight on this connection."""
-        return self._window
+        return self._in_flight.window
 
     @property
     def in_flight(self) -> int:
         """How many messages the broker was given and has not completed."""
-        return len(self._published) + len(self._released)
+        return len(self._in_flight)
 
     def connect(self) -> None:
         """Open a connection and have the broker take it; an older one is dropped.
 
         Raises:
             MqttError: it cannot be done, or the broker refuses; the text says why.
+            InvalidInput: client id, user name or password cannot be sent.
         """
         if self._closed:
             raise MqttError("the publisher is closed")
@@ -179,42 +181,30 @@ class Publisher:
         request = _packets.connect(
             options.version, self._client_id, options.keepalive, options.username, password
         )
-        deadline = time.monotonic() + options.connect_timeout
         try:
             stream = Stream.open(options.host, options.port, options.tls, options.connect_timeout)
+            try:
+                packets = self._ask(stream, request)
+                answer = self._checked(packets[0])
+            except BaseException:
+                stream.abort()
+                raise
         except (OSError, ValueError) as error:
             raise connection_error(error, options.address)[0] from error
-        try:
-            stream.out += request
-            self._parser = Parser(options.version)
-            packets: list[Packet] = []
-            while not packets:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise MqttError(f"the broker at {options.address} does not answer")
-                stream.write()
-                stream.wait(left)
-                packets = self._parser.feed(stream.read())
-            answer = self._checked(packets[0])
-        except BaseException as error:
-            stream.abort()
-            if isinstance(error, OSError):
-                raise connection_error(error, options.address)[0] from error
-            raise
         self._stream = stream
         self._begin(answer)
         self._settle(packets[1:])
-        _logger.debug("connected to %s, window %d", options.address, self._window)
+        _logger.debug("connected to %s, window %d", options.address, self.window)
 
     def send(
         self, messages: Iterable[tuple[str, bytes, bool]], timeout_without_progress: float = 30.0
     ) -> Iterator[Outcome]:
         """Publish messages, each once, in their order, and give the outcome of each as it comes.
 
-        A message is taken from `messages` just before it leaves, and never before the outcomes known by then
-        were given; so `messages` can be a generator that protects each at that moment, and that ends early
-        because of what it has seen. What is in flight when `messages` ends is waited for. An exception of
-        `messages` is raised after that.
+        A message is taken from `messages` just before it leaves, and after all outcomes known by then were
+        given; so `messages` can be a generator that protects each at that moment, and that leaves some out
+        or ends early because of what it has seen. What is in flight when `messages` ends is waited for, and
+        so it is before an exception of `messages` is raised.
 
         Who leaves the iteration before its end drops the connection: what is in flight then stays unknown.
 
@@ -234,7 +224,7 @@ class Publisher:
             raise NotConnected
         if self._sending:
             raise MqttError("messages are being sent already")
-        return self._send(iter(messages), timeout_without_progress)
+        return self._send(self._stream, iter(messages), timeout_without_progress)
 
     def idle(self, timeout: float) -> bool:
         """Keep the connection alive, until `timeout` seconds have passed or `wake` is or was called.
@@ -246,12 +236,12 @@ class Publisher:
             NotConnected: there is no connection.
             ConnectionLost: it ended.
         """
-        if self._stream is None:
-            raise NotConnected
         deadline = time.monotonic() + timeout
         while True:
+            if self._stream is None:
+                raise NotConnected
             left = max(deadline - time.monotonic(), 0)
-            if self._exchange(left, self._wake_read):
+            if self._exchange(self._stream, left, self._wake_read):
                 with contextlib.suppress(BlockingIOError):
                     while self._wake_read.recv(4096):
                         pass
@@ -268,14 +258,12 @@ class Publisher:
     def close(self) -> None:
         """Say farewell to the broker and close; for good."""
         self._closed = True
-        stream = self._stream
-        if stream is not None and self.connected and not self.in_flight:
-            self._stream = None
+        if self._stream is not None and self.connected and not self._in_flight:
+            stream, self._stream = self._stream, None
             stream.out += _packets.DISCONNECT
             deadline = time.monotonic() + _PARTING
-            while stream.out and (left := deadline - time.monotonic()) > 0:
-                if not stream.write():
-                    stream.wait(left)
+            while not stream.write() and stream.out and (left := deadline - time.monotonic()) > 0:
+                stream.wait(left)
             stream.close()
         self._drop()
         self._wake_read.close()
@@ -285,15 +273,11 @@ class Publisher:
         """A connection starts, with nothing in flight."""
         options = self._options
         limit = 0xFFFF if options.version == "5" else self._unadvertised_window
-        self._window = min(options.window, answer.receive_maximum or limit)
+        self._in_flight = InFlight(min(options.window, answer.receive_maximum or limit))
         self._retain = answer.retain
         self._max_packet = min(answer.max_packet or MAX_PACKET, MAX_PACKET)
         self._keepalive = options.keepalive if answer.keepalive is None else answer.keepalive
-        if answer.client_id:
-            self._client_id = answer.client_id
-        self._free = deque(range(1, self._window + 1))  # packet ids; the one free for longest is taken next
-        self._published: dict[int, int] = {}  # packet id → number of the message, until its PUBREC
-        self._released: dict[int, int] = {}  # from there until its PUBCOMP
+        self._client_id = answer.client_id or self._client_id
         self._outcomes: list[Outcome] = []
         self._taken = 0
         self._sending = False
@@ -302,20 +286,37 @@ class Publisher:
         self._wrote_at = time.monotonic()
         self._pinged_at: float | None = None
 
+    def _ask(self, stream: Stream, request: bytes) -> list[Packet]:
+        """Send CONNECT; the answer, and what follows at once."""
+        deadline = time.monotonic() + self._options.connect_timeout
+        self._parser = Parser(self._options.version)
+        stream.out += request
+        packets: list[Packet] = []
+        while not packets:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise MqttError(f"the broker at {self._options.address} does not answer")
+            stream.write()
+            stream.wait(left)
+            packets = self._parser.feed(stream.read())
+        return packets
+
     def _checked(self, answer: Packet) -> Connack:
         """The broker's answer to CONNECT, if it can be worked with."""
         address = self._options.address
         if isinstance(answer, Malformed):
             raise MqttError(f"the broker at {address} sent {answer.what}")
-        if not isinstance(answer, Connack):
-            raise MqttError(f"the broker at {address} did not answer as MQTT {self._options.version} asks")
-        if answer.reason:
+        if isinstance(answer, Disconnect) or (isinstance(answer, Connack) and answer.reason):
             raise MqttError(f"the broker at {address} refuses the connection: {reason_text(answer.reason)}")
+        if not isinstance(answer, Connack):
+            raise MqttError(f"the broker at {address} does not answer CONNECT with CONNACK")
         if answer.max_qos < 2:
-            raise MqttError(f"the broker at {address} does not take messages with QoS 2")
+            raise MqttError(f"the broker at {address} takes no messages with QoS 2")
         return answer
 
-    def _send(self, messages: Iterator[tuple[str, bytes, bool]], patience: float) -> Iterator[Outcome]:
+    def _send(
+        self, stream: Stream, messages: Iterator[tuple[str, bytes, bool]], patience: float
+    ) -> Iterator[Outcome]:
         self._sending = True
         self._taken = 0
         self._stalled = 0.0
@@ -323,14 +324,16 @@ class Publisher:
         more = True
         try:
             while True:
+                if self._stream is not stream:  # closed, or another connection made, between two outcomes
+                    raise NotConnected
                 if more:
                     try:
-                        more = self._take(messages)
+                        more = self._take(stream, messages)
                     except Exception as error:
                         more, failure = False, error
                 if not self._outcomes:
-                    if self.in_flight:
-                        self._press_on(more, patience)
+                    if self._in_flight:
+                        self._press_on(stream, more, patience)
                     elif not more:
                         break
                 outcomes, self._outcomes = self._outcomes, []
@@ -338,26 +341,15 @@ class Publisher:
             if failure is not None:
                 raise failure
         finally:
-            self._sending = False
-            if self.in_flight:
-                self._drop()
+            if self._stream is stream:
+                self._sending = False
+                if self._in_flight:
+                    self._drop()
 
-    def _press_on(self, more: bool, patience: float) -> None:
-        """Exchange what there is; wait for the broker if it is its turn."""
-        assert self._stream is not None
-        ours = more and self._free and len(self._stream.out) < _UNSENT
-        self._exchange(0 if ours else patience - self._stalled)
-        if self._stalled >= patience and not self._outcomes:
-            raise self._lost(
-                f"the broker at {self._options.address} has acknowledged nothing for {patience:g} seconds"
-            )
-
-    def _take(self, messages: Iterator[tuple[str, bytes, bool]]) -> bool:
+    def _take(self, stream: Stream, messages: Iterator[tuple[str, bytes, bool]]) -> bool:
         """Take and encode messages while there is room for them; False when there are no more."""
-        assert self._stream is not None
-        out, free, published = self._stream.out, self._free, self._published
-        version = self._options.version
-        for _ in range(min(len(free), _BATCH)):
+        out, in_flight, version = stream.out, self._in_flight, self._options.version
+        for _ in range(min(in_flight.room, _BATCH)):
             if len(out) >= _UNSENT:
                 return True
             message = next(messages, None)
@@ -367,28 +359,36 @@ class Publisher:
             number = self._taken
             self._taken += 1
             try:
-                packet = _packets.publish(version, encode_topic(topic), free[0], payload, retain)
+                packet = _packets.publish(version, encode_topic(topic), in_flight.next_id, payload, retain)
                 self._check(packet, retain)
             except (InvalidTopic, MqttError) as error:
                 self._outcomes.append(Outcome(number, error))
                 continue
-            published[free.popleft()] = number
+            in_flight.add(number)
             out += packet
         return True
 
     def _check(self, packet: bytes, retain: bool) -> None:
         """Raises `MqttError` for what would make the broker end the connection."""
+        problem = None
         if retain and not self._retain:
-            raise MqttError(f"the broker at {self._options.address} keeps no retained messages")
-        if len(packet) > self._max_packet:
-            raise MqttError(
-                f"the broker at {self._options.address} takes packets of {self._max_packet} bytes at most"
-            )
+            problem = "keeps no retained messages"
+        elif len(packet) > self._max_packet:
+            problem = f"takes packets of {self._max_packet} bytes at most"
+        if problem:
+            raise MqttError(f"the broker at {self._options.address} {problem}")
 
-    def _exchange(self, timeout: float, waker: socket.socket | None = None) -> bool:
-        """Write, wait, read, and put the outcomes where they are found; whether `waker` ended the wait."""
-        stream = self._stream
-        assert stream is not None
+    def _press_on(self, stream: Stream, more: bool, patience: float) -> None:
+        """Exchange what there is, and wait for the broker if it is its turn."""
+        ours = more and self._in_flight.room and len(stream.out) < _UNSENT
+        self._exchange(stream, 0 if ours else patience - self._stalled)
+        if self._stalled >= patience and not self._outcomes:
+            address = self._options.address
+            raise self._lost(f"the broker at {address} has acknowledged nothing for {patience:g} seconds")
+
+    def _exchange(self, stream: Stream, timeout: float, waker: socket.socket | None = None) -> bool:
+        """Write, wait, read, and keep the outcomes; whether `waker` had something to say."""
+        address = self._options.address
         if self._end is not None:
             raise self._lost(self._end)
         started = time.monotonic()
@@ -403,55 +403,50 @@ class Publisher:
         try:
             data = stream.read()
         except OSError as error:
-            address = self._options.address
             raise self._lost(f"the connection to {address} was lost: {plain_reason(error)}") from error
         now = time.monotonic()
         self._stalled += now - started
         if data:
             self._settle(self._parser.feed(data))
         if self._pinged_at is not None and now - self._pinged_at >= silence and self._end is None:
-            self._end = f"the broker at {self._options.address} does not answer"
+            self._end = f"the broker at {address} does not answer"
         return woken
 
     def _settle(self, packets: list[Packet]) -> None:
         """What the broker says of the messages in flight, or of the connection."""
-        published, released, free, outcomes = self._published, self._released, self._free, self._outcomes
-        address = self._options.address
+        assert self._stream is not None
+        acknowledge, outcomes, address = self._in_flight.acknowledge, self._outcomes, self._options.address
         releases = bytearray()
         for packet in packets:
             if isinstance(packet, Ack):
                 self._stalled = 0.0
-                kind, id, reason = packet
-                waiting = published if kind == PUBREC else released
-                number = waiting.pop(id, None)
-                if number is None:
+                try:
+                    number = acknowledge(packet)
+                except KeyError:
                     self._end = f"the broker at {address} acknowledged a message that is not in flight"
                     break
-                if kind == PUBREC and reason < REFUSED:
-                    released[id] = number
-                    releases += _packets.pubrel(id)
-                    continue
-                free.append(id)
-                error = None
-                if reason >= REFUSED:
-                    error = MqttError(f"the broker at {address} refused the message: {reason_text(reason)}")
-                outcomes.append(Outcome(number, error))
+                if number is None:
+                    releases += _packets.pubrel(packet.id)
+                elif packet.reason < REFUSED:
+                    outcomes.append(Outcome(number, None))
+                else:
+                    reason = reason_text(packet.reason)
+                    error = MqttError(f"the broker at {address} refused the message: {reason}")
+                    outcomes.append(Outcome(number, error))
             elif isinstance(packet, Pingresp):
                 self._pinged_at = None
-            elif isinstance(packet, Disconnect):
-                self._end = f"the broker at {address} ended the connection: {reason_text(packet.reason)}"
-            elif isinstance(packet, Malformed):
-                self._end = f"the broker at {address} sent {packet.what}"
             else:
-                self._end = f"the broker at {address} answered CONNECT twice"
-            if self._end is not None:
+                if isinstance(packet, Disconnect):
+                    self._end = f"the broker at {address} ended the connection: {reason_text(packet.reason)}"
+                else:
+                    what = packet.what if isinstance(packet, Malformed) else "a second CONNACK"
+                    self._end = f"the broker at {address} sent {what}"
                 break
-        if self._stream is not None:
-            self._stream.out += releases
+        self._stream.out += releases
 
     def _lost(self, message: str) -> ConnectionLost:
         """The connection cannot be used any more."""
-        unknown = tuple(sorted((*self._published.values(), *self._released.values())))
+        unknown = self._in_flight.numbers
         self._drop()
         return ConnectionLost(message, unknown)
 
@@ -460,4 +455,4 @@ class Publisher:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.abort()
-        self._published, self._released, self._end = {}, {}, None
+        self._in_flight = InFlight(self.window)

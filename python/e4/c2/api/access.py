@@ -35,7 +35,7 @@ def request_log(request_id: str) -> Iterator[None]:
 
 
 def bearer(header: str | None) -> str | None:
-    """The token of an ``Authorization`` header: None if there is none; empty, so no token, if it is malformed."""
+    """The token of an ``Authorization`` header: None without a header; if it is malformed empty, so no token."""
     if header is None:
         return None
     scheme, _, token = header.strip().partition(" ")

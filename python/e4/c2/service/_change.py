@@ -127,7 +127,7 @@ class Change:
         self._supersede([client], None)
         self._queue([client], CommandKind.CLEAR_RETAINED)
 
-    def forget_key_commands(self, client: Client, *kinds: CommandKind) -> None:
+    def drop_key_commands(self, client: Client, *kinds: CommandKind) -> None:
         """Drop waiting commands that bring the client a key of its own or of C2's."""
         self._supersede([client], kinds)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from e4.c2.model import Client, Page, Topic
@@ -12,7 +12,17 @@ from e4.errors import InvalidRequest, NotFound
 if TYPE_CHECKING:
     from e4.c2.storage import Transaction
 
-__all__ = ["check_batch", "find_client", "find_topic", "name_page", "number_page"]
+__all__ = [
+    "check_batch",
+    "find_client",
+    "find_topic",
+    "name_page",
+    "number_page",
+    "sources_of",
+    "topics_of",
+]
+
+_CHUNK = 1000
 
 
 class _Named(Protocol):
@@ -45,6 +55,22 @@ def find_topic(tx: Transaction, name: str) -> Topic:
     if found is None:
         raise NotFound(f"topic {plain(name)!r} is not known")
     return found
+
+
+def topics_of(tx: Transaction, client: Client) -> Iterator[Topic]:
+    """All topics that a client is a member of, by name."""
+    after = None
+    while page := tx.members.topics_page(client.row, after, _CHUNK):
+        yield from page
+        after = page[-1].name
+
+
+def sources_of(tx: Transaction, target: Client) -> Iterator[Client]:
+    """All clients linked to a target, by name."""
+    after = None
+    while page := tx.links.sources_page(target.row, after, _CHUNK):
+        yield from page
+        after = page[-1].name
 
 
 def check_batch(items: Sized) -> None:

@@ -139,7 +139,7 @@ def _replace(change: Change, client: Client, want: _Wanted) -> Registered:
         return Registered(client, "unchanged")
     version = newest.version + 1
     # A key that C2 made and has not sent is of no use any more: the client has this one.
-    change.forget_key_commands(client, CommandKind.SET_ID_KEY)
+    change.drop_key_commands(client, CommandKind.SET_ID_KEY)
     for key in keys:
         if key.state is KeyState.PENDING:
             tx.keys.delete_client_keys(client.row, version=key.version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from e4.c2.auth import require
 from e4.c2.model import (
     Call,
     Client,
@@ -14,7 +15,9 @@ from e4.c2.model import (
     JobKind,
     KeyInfo,
     Page,
+    Right,
 )
+from e4.c2.service._change import Change
 from e4.c2.service._checks import (
     DEPLOYED_PAGE_MAX,
     Ref,
@@ -27,7 +30,7 @@ from e4.c2.service._checks import (
 )
 from e4.c2.service._core import Core
 from e4.c2.service._imports import ClientRow, import_clients
-from e4.c2.service._reading import check_batch, find_client, name_page
+from e4.c2.service._reading import check_batch, find_client, name_page, sources_of, topics_of
 from e4.c2.service._registering import register
 from e4.c2.service._resync import resync
 
@@ -185,4 +188,19 @@ class Clients:
 
     def _export(self) -> Iterator[ExportedClient]:
         with self._core.store.read() as tx:
-            yield from tx.clients.export()
+            for client in tx.clients.iterate():
+                yield ExportedClient(
+                    client.name,
+                    client.id,
+                    client.by_id,
+                    client.created_at,
+                    tuple(topic.name for topic in topics_of(tx, client)),
+                    tuple(source.name for source in sources_of(tx, client)),
+                )
+
+
+def _reset(change: Change, clients: Sequence[Client]) -> None:
+    change.reset_topics(clients)
+    for client in clients:
+        change.tx.members.remove_all_of_client(client.row)
+        change.event(EventKind.CLIENT_RESET, client.name)

@@ -16,7 +16,18 @@ from e4.cli._options import help_if_alone
 __all__ = ["register"]
 
 # Each has a function `register`.
-_MODULES = ("server", "storage")
+_MODULES = (
+    "server",
+    "storage",
+    "login",
+    "clients",
+    "topics",
+    "keys",
+    "messages",
+    "work",
+    "admin",
+    "transfer",
+)
 
 _EXTRA = ("sqlalchemy", "alembic", "fastapi", "uvicorn", "grpc", "structlog", "httpx", "prometheus_client")
 _INSTALL = "the key server needs e4's extra 'c2': from a clone, install it with \"pip install '.[c2]'\""

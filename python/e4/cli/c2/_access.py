@@ -91,11 +91,13 @@ class Access:
             Usage: options that do not go together, or no server.
             Failed: a file cannot be used.
         """
+        return self._with(self._kept())
+
+    def _with(self, kept: Profile | None) -> Profile:
         if self.data is not None and self.url is not None:
             raise Usage("--data and --url exclude each other: give one of them")
         if self.tls_key is not None and self.cert is None:
             raise Usage("--key goes with --cert: give the certificate of this key too")
-        kept = self._kept()
         here = None if self.data is None else _of_data_folder(self.data)
         url = self.url or (here and here.url) or os.environ.get(URL_VARIABLE) or (kept and kept.url)
         if not url:
@@ -114,6 +116,10 @@ class Access:
             kept.cert if self.cert is None else str(self.cert),
             kept.key if self.cert is None else None if self.tls_key is None else str(self.tls_key),
         )
+
+    def fresh(self) -> Profile:
+        """The same without the profile: what is to be kept in one. Raises as `resolved` does."""
+        return self._with(None)
 
     def remote(self) -> Remote:
         """The server; use it in a ``with`` statement.

@@ -62,6 +62,13 @@ class Progress:
             rate = done / (now - self._started)
             print(f"{self._label}: {done}{of}, {rate:.0f} per second", file=sys.stderr, flush=True)
 
+    def note(self, line: str) -> None:
+        """Print a line on stderr, above the bar."""
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, soft_wrap=True)
+        else:
+            print(line, file=sys.stderr)
+
 
 def _bar() -> Bar:
     from rich.console import Console

@@ -162,7 +162,9 @@ def _audit_verify(access: Access, as_json: JsonFlag = False) -> None:
     elif check.broken is None:
         print(f"the audit is as it was written: {check.rows} rows, each chained to the one before")
     else:
-        print(f"the audit was changed: row {check.broken} does not follow from the {check.rows} good ones before")
+        print(
+            f"the audit was changed: row {check.broken} does not follow from the {check.rows} good ones before"
+        )
     if check.broken is not None:
         raise typer.Exit(FAILED)
 
@@ -178,7 +180,9 @@ _TOKENS = (
     Entry("revoke", _revoke, "End a token.", "console", "Whoever uses it gets nothing from then on."),
 )
 _AUDITS = (
-    Entry("list", _audit_list, "List all changes and refused attempts, the oldest first.", "\n--limit 20 --json"),
+    Entry(
+        "list", _audit_list, "List all changes and refused attempts, the oldest first.", "\n--limit 20 --json"
+    ),
     Entry(
         "verify",
         _audit_verify,

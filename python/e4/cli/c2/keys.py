@@ -24,7 +24,8 @@ def _new_c2_key(
     confirmed: Annotated[
         bool,
         typer.Option(
-            "--confirm", help="Make no key: say that all clients use the newest, so that older ones are forgotten."
+            "--confirm",
+            help="Make no key: say that all clients use the newest, so that older ones are forgotten.",
         ),
     ] = False,
     yes: YesFlag = False,

@@ -38,7 +38,9 @@ class _Data:
     ] = None
     base64: Annotated[
         str | None,
-        typer.Option("--base64", metavar="TEXT", help="Take these bytes, in base64; '-': from standard input."),
+        typer.Option(
+            "--base64", metavar="TEXT", help="Take these bytes, in base64; '-': from standard input."
+        ),
     ] = None
     print_format: Annotated[
         str | None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
@@ -22,8 +23,6 @@ from e4.cli.c2._progress import Progress
 from e4.cli.c2._show import document, json_of
 
 if TYPE_CHECKING:
-    from typing import TextIO
-
     from e4.c2.remote import Remote
 
 __all__ = ["register"]
@@ -43,7 +42,10 @@ Examples:
 """
 
 _File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="CSV whose first line names the columns, or JSON lines; '-': standard input.")
+    Path,
+    typer.Argument(
+        metavar="FILE", help="CSV whose first line names the columns, or JSON lines; '-': standard input."
+    ),
 ]
 _FormatOption = Annotated[
     str | None,
@@ -56,7 +58,9 @@ def _clients(access: Access, file: _File, form: _FormatOption = None, as_json: J
 
 
 def _memberships(access: Access, file: _File, form: _FormatOption = None, as_json: JsonFlag = False) -> None:
-    _import(access, file, form, as_json, lambda remote, data, form: remote.import_memberships_file(data, form))
+    _import(
+        access, file, form, as_json, lambda remote, data, form: remote.import_memberships_file(data, form)
+    )
 
 
 def _import(
@@ -125,14 +129,79 @@ def _rows(data: BinaryIO, form: Format) -> int | None:
 def _export(
     access: Access,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write it to a new file.", show_default="standard output")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write it to a new file.", show_default="standard output"),
     ] = None,
     memberships: Annotated[
         bool,
-        typer.Option("--memberships", help="Only who has which topic's key, as CSV for 'import memberships'."),
+        typer.Option(
+            "--memberships", help="Only who has which topic's key, as CSV for 'import memberships'."
+        ),
     ] = False,
 ) -> None:
     if out is not None and out.exists():
         raise Failed(f"{out} exists already: choose another name")
     with access.remote() as remote:
         objects = remote.export()
+        if out is None:
+            for line in _lines(objects, memberships):
+                sys.stdout.write(line)
+            return
+        total = remote.info().clients
+        count = 0
+        with out.open("x", encoding="utf-8", newline="") as file, Progress("clients", total) as progress:
+            for line in _lines(objects, memberships):
+                file.write(line)
+                count += 1
+                progress.update(count)
+
+
+def _lines(objects: Iterable[dict[str, Any]], memberships: bool) -> Iterator[str]:
+    """The lines of an export: everything as JSON, or the memberships as CSV."""
+    if not memberships:
+        for value in objects:
+            yield json.dumps(value) + "\n"
+        return
+    yield "client,topic\r\n"
+    row = io.StringIO()
+    writer = csv.writer(row)
+    for value in objects:
+        for topic in value.get("topics", ()):
+            writer.writerow([value["name"], topic])
+        yield row.getvalue()
+        row.seek(0)
+        row.truncate()
+
+
+_IMPORTS = (
+    Entry(
+        "clients",
+        _clients,
+        "Register the clients of a file.",
+        "fleet.csv\nfleet.jsonl --json",
+        "CSV has the columns 'name' (or 'id', in hex) and 'key'; JSON lines have these members. A key is in hex "
+        "or base64: 32 bytes, in public-key mode those of the public key.",
+    ),
+    Entry(
+        "memberships",
+        _memberships,
+        "Give the clients of a file the keys of its topics.",
+        "members.csv\n- --format jsonl",
+        "CSV has the columns 'client' and 'topic'; JSON lines have these members.",
+    ),
+)
+_EXPORT = (
+    Entry(
+        "export",
+        _export,
+        "Write all clients with their topics and links, as JSON lines; no keys.",
+        "--out fleet.jsonl\n--memberships --out members.csv",
+    ),
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    group = make_group(app, "import", "Register many clients or memberships, from a file.", _HELP)
+    add(group, "e4 c2 import", _IMPORTS)
+    add(app, "e4 c2", _EXPORT)

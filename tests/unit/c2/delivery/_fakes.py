@@ -42,7 +42,9 @@ class FakeVault:
         return sealed
 
 
-def outgoing(number: int, client: str = "alice", kind: Any = CommandKind.RESET_TOPICS, **values: Any) -> Outgoing:
+def outgoing(
+    number: int, client: str = "alice", kind: Any = CommandKind.RESET_TOPICS, **values: Any
+) -> Outgoing:
     """A claimed command; of SetTopicKey with a topic."""
     fields: dict[str, Any] = dict(
         command=number, client_id=crypto.hash_id_alias(client), client_row=sum(client.encode()),
@@ -176,7 +178,9 @@ class FakePublisher:
             raise MqttError("cannot reach the broker")
         self.connected = True
 
-    def send(self, messages: Iterable[tuple[str, bytes, bool]], timeout_without_progress: float) -> Iterator[Outcome]:
+    def send(
+        self, messages: Iterable[tuple[str, bytes, bool]], timeout_without_progress: float
+    ) -> Iterator[Outcome]:
         answers: list[Outcome] = []
         for number, message in enumerate(messages):
             place = len(self.messages)

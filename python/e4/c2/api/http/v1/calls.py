@@ -92,9 +92,7 @@ class Caller:
         """
         return self.change_with(operation, lambda result: (status, None if body is None else body(result)))
 
-    def change_with(
-        self, operation: Callable[[Call], T], answer: Callable[[T], tuple[int, Any]]
-    ) -> Response:
+    def change_with(self, operation: Callable[[Call], T], answer: Callable[[T], tuple[int, Any]]) -> Response:
         """As `change`, for operations whose status depends on what they found."""
 
         def render(result: T) -> tuple[int, bytes]:
@@ -162,9 +160,7 @@ async def _changing(
     for part in (request.method.encode(), request.scope["raw_path"], request.scope["query_string"]):
         hashed.update(len(part).to_bytes(8, "big") + part)
     hashed.update(await request.body())
-    return replace(
-        caller, call=replace(caller.call, idempotency_key=key, fingerprint=hashed.digest())
-    )
+    return replace(caller, call=replace(caller.call, idempotency_key=key, fingerprint=hashed.digest()))
 
 
 Reading = Annotated[Caller, Depends(_reading)]

@@ -1,0 +1,63 @@
+"""What requests have in common: where they come from, their bodies, and how errors are answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from e4.c2.api.errors import INTERNAL, MAX_REQUEST, TOO_LARGE, Answer, answer_to
+
+__all__ = ["TooLarge", "address", "body_of", "error_response", "refused"]
+
+_UNAUTHENTICATED = 401
+
+_logger = logging.getLogger("e4.c2.api")
+
+
+class TooLarge(Exception):
+    """A body of more than `MAX_REQUEST` bytes."""
+
+
+def address(request: Request) -> str:
+    """The caller's address, without the port."""
+    return request.client.host if request.client else ""
+
+
+async def body_of(request: Request) -> bytes:
+    """The body of a request.
+
+    Raises:
+        TooLarge: it is.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_REQUEST:
+            raise TooLarge
+    return bytes(body)
+
+
+def refused(request: Request, error: Exception) -> Response:
+    """The answer to an error; one that was not foreseen goes to the log, and not to the caller."""
+    if isinstance(error, TooLarge):
+        return error_response(request, TOO_LARGE, {"Connection": "close"})
+    if isinstance(error, ClientDisconnect):
+        request.state.outcome = "Cancelled"
+        return Response()  # nobody is there to read it
+    answer = answer_to(error)
+    if answer is INTERNAL:
+        _logger.error("%s failed", getattr(request.state, "operation", "request"), exc_info=error)
+    return error_response(request, answer)
+
+
+def error_response(request: Request, answer: Answer, headers: Mapping[str, str] | None = None) -> Response:
+    """An error in the deployed form."""
+    request.state.outcome = answer.code
+    body = {"error": answer.text, "code": answer.grpc, "message": answer.text, "details": []}
+    response = JSONResponse(body, answer.http, headers)
+    if answer.http == _UNAUTHENTICATED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="e4"'
+    return response

@@ -1,0 +1,41 @@
+"""A client's next key: made here, pending until the command that brings it has been sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from e4 import crypto
+from e4.c2.model import Client, EventKind, KeyState
+
+if TYPE_CHECKING:
+    from e4.c2.service._change import Change
+
+__all__ = ["next_client_key"]
+
+
+def next_client_key(change: Change, client: Client) -> Client:
+    """Make and store the next version; every command queued from now on is under it.
+
+    In PK mode C2 keeps the public half, and the private half until it was sent.
+
+    Args:
+        change: the transaction.
+        client: its row is locked.
+
+    Returns:
+        The client with its new version.
+    """
+    version = change.tx.keys.client_keys(client.row)[-1].version + 1
+    seal, transit = change.vault.seal, None
+    if change.mode == "pubkey":
+        private = crypto.random_ed25519_private_key()
+        key = crypto.ed25519_public_key(private)
+        transit = seal("client_keys.transit", client.row, version, private)
+    else:
+        key = crypto.random_key()
+    sealed = seal("client_keys", client.row, version, key)
+    change.tx.keys.add_client_keys([(client.row, version, KeyState.PENDING, sealed, transit, change.now)])
+    change.tx.clients.set_key_version(client.row, version)
+    change.event(EventKind.KEY_CLIENT_PENDING, client.name, str(version))
+    return replace(client, key_version=version)

@@ -1,0 +1,166 @@
+"""Importing clients and memberships: any number of rows, in chunks, each chunk one transaction.
+
+A row that is refused is reported with its line, and the rest goes on. What a row says may be so already:
+then it changes nothing, and an import can be run again from its start.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from e4.c2 import audit
+from e4.c2.model import Call, EventKind, ImportProgress
+from e4.c2.service._checks import Ref, check_client_key, check_topic, id_of, label, plain, read_ref
+from e4.c2.service._core import Core
+from e4.c2.service._registering import register
+from e4.errors import DatabaseError, E4Error
+
+if TYPE_CHECKING:
+    from e4.c2.service._change import Change
+
+__all__ = ["ClientRow", "MembershipRow", "import_clients", "import_memberships"]
+
+ClientRow = tuple[int, Ref, bytes] | tuple[int, E4Error]
+MembershipRow = tuple[int, Ref, str] | tuple[int, E4Error]
+
+R = TypeVar("R")
+Item = tuple[int, R]  # line number, and a row that was checked
+Refusals = list[tuple[int, str]]
+
+
+def import_clients(
+    core: Core, call: Call, rows: Iterable[ClientRow], chunk: int
+) -> Iterator[ImportProgress]:
+    """See `Clients.import_clients`."""
+
+    def check(row: ClientRow) -> tuple[Ref, bytes]:
+        _, client, key = _readable(row)
+        return read_ref(client), check_client_key(core.mode, key)
+
+    def work(change: Change, items: Sequence[Item[tuple[Ref, bytes]]]) -> tuple[Counter[str], Refusals]:
+        done = register(change, [item for _, item in items])
+        return Counter(registered.effect for registered in done), []
+
+    return _run(core, call, "import_clients", rows, chunk, check, lambda item: id_of(item[0]), work)
+
+
+def import_memberships(
+    core: Core, call: Call, rows: Iterable[MembershipRow], chunk: int
+) -> Iterator[ImportProgress]:
+    """See `Members.import_memberships`."""
+
+    def check(row: MembershipRow) -> tuple[Ref, str]:
+        _, client, topic = _readable(row)
+        return read_ref(client), check_topic(topic)
+
+    return _run(core, call, "import_memberships", rows, chunk, check, lambda item: item, _join)
+
+
+def _join(change: Change, items: Sequence[Item[tuple[Ref, str]]]) -> tuple[Counter[str], Refusals]:
+    topics = change.known_topics([topic for _, (_, topic) in items])
+    clients = change.known_clients(list(dict.fromkeys(client for _, (client, _) in items)))
+    counts: Counter[str] = Counter()
+    refusals: Refusals = []
+    for line, (ref, name) in items:
+        client, topic = clients.get(ref), topics.get(name)
+        if client is None or topic is None:
+            what = f"client {label(ref)!r}" if client is None else f"topic {plain(name)!r}"
+            refusals.append((line, f"{what} is not known"))
+        elif change.tx.members.add(client.row, topic.row, change.now):
+            change.set_topic_key([client], topic)
+            change.event(EventKind.MEMBERSHIP_ADDED, client.name, topic.name)
+            counts["created"] += 1
+        else:
+            counts["unchanged"] += 1
+    return counts, refusals
+
+
+def _readable(row: tuple[int, R, object] | tuple[int, E4Error]) -> tuple[int, R, object]:
+    if len(row) == 2:
+        raise row[1]
+    return row
+
+
+def _run(
+    core: Core,
+    call: Call,
+    operation: str,
+    rows: Iterable[tuple[int, *tuple[object, ...]]],
+    chunk: int,
+    check: Callable[..., R],
+    identity: Callable[[R], object],
+    work: Callable[[Change, Sequence[Item[R]]], tuple[Counter[str], Refusals]],
+) -> Iterator[ImportProgress]:
+    """Check rows, do them chunk by chunk, and report after each."""
+    total: Counter[str] = Counter()
+    rows = iter(rows)
+    while part := list(itertools.islice(rows, chunk)):
+        refusals: Refusals = []
+        items: list[Item[R]] = []
+        for row in part:
+            try:
+                items.append((row[0], check(row)))
+            except E4Error as error:
+                refusals.append((row[0], str(error)))
+        for distinct in _distinct(items, identity):
+            counts, refused = _transaction(core, call, operation, distinct, work)
+            total += counts
+            refusals += refused
+        total["refused"] += len(refusals)
+        yield ImportProgress(
+            total.total(),
+            total["created"],
+            total["replaced"],
+            total["unchanged"],
+            total["refused"],
+            tuple(sorted(refusals)),
+        )
+
+
+def _distinct(items: list[Item[R]], identity: Callable[[R], object]) -> Iterator[list[Item[R]]]:
+    """The items in order, in runs that mean no client or membership twice."""
+    run: list[Item[R]] = []
+    seen: set[object] = set()
+    for item in items:
+        key = identity(item[1])
+        if key in seen:
+            yield run
+            run, seen = [], set()
+        run.append(item)
+        seen.add(key)
+    if run:
+        yield run
+
+
+def _transaction(
+    core: Core,
+    call: Call,
+    operation: str,
+    items: Sequence[Item[R]],
+    work: Callable[[Change, Sequence[Item[R]]], tuple[Counter[str], Refusals]],
+) -> tuple[Counter[str], Refusals]:
+    """One chunk; row by row where a row of it is refused as a whole."""
+
+    def whole(change: Change) -> tuple[Counter[str], Refusals]:
+        counts, refusals = work(change, items)
+        told = ", ".join(f"{count} {effect}" for effect, count in sorted(counts.items()))
+        change.audit(call, operation, f"lines {items[0][0]}-{items[-1][0]}: {told or 'nothing'}", audit.DONE)
+        return counts, refusals
+
+    try:
+        return core.transact(whole)
+    except DatabaseError:
+        raise
+    except E4Error as error:
+        if len(items) == 1:
+            return Counter(), [(items[0][0], str(error))]
+    counts: Counter[str] = Counter()
+    refusals: Refusals = []
+    for item in items:
+        one, refused = _transaction(core, call, operation, [item], work)
+        counts += one
+        refusals += refused
+    return counts, refusals
