@@ -55,7 +55,9 @@ class _Way:
 
     source: socket.socket
     target: socket.socket
-    on_its_way: deque[tuple[float, bytes]] = field(default_factory=deque)  # when due, and what; b"" is the end
+    on_its_way: deque[tuple[float, bytes]] = field(
+        default_factory=deque
+    )  # when due, and what; b"" is the end
     reading: bool = True
     blocked: bool = False
     done: bool = False

@@ -23,56 +23,33 @@ GENESIS: Final = bytes(32)
 DONE: Final = "done"  # the outcome of what was not refused
 
 
-def chain_hash(
-    previous: bytes,
-    *,
-    number: int,
-    at: int,
-    actor: str,
-    peer: str,
-    request_id: str,
-    operation: str,
-    subject: str,
-    outcome: str,
-) -> bytes:
+def chain_hash(row: AuditRow, previous: bytes) -> bytes:
     """The hash of a row, 32 bytes.
 
     Args:
+        row: its own `hash` does not count.
         previous: the hash of the row before it; `GENESIS` for the first.
-        number: from 1, without holes.
-        at: milliseconds since the epoch.
-        actor: and the others: as in `AuditRow`.
     """
     digest = hashlib.sha256(previous)
-    digest.update(number.to_bytes(8) + at.to_bytes(8))
-    for text in (actor, peer, request_id, operation, subject, outcome):
+    digest.update(row.number.to_bytes(8) + row.at.to_bytes(8))
+    for text in (row.actor, row.peer, row.request_id, row.operation, row.subject, row.outcome):
         data = text.encode()
         digest.update(len(data).to_bytes(4))
         digest.update(data)
     return digest.digest()
 
 
-def verify(rows: Iterable[AuditRow]) -> AuditCheck:
+def verify(rows: Iterable[AuditRow], last: tuple[int, bytes] | None = None) -> AuditCheck:
     """Check a whole chain, in constant memory.
 
     Args:
         rows: all rows, from the first, in the order of their numbers.
+        last: number and hash of what should be the last row, where that is known: rows cut off show.
     """
     head, count = GENESIS, 0
     for row in rows:
-        expected = chain_hash(
-            head,
-            number=row.number,
-            at=row.at,
-            actor=row.actor,
-            peer=row.peer,
-            request_id=row.request_id,
-            operation=row.operation,
-            subject=row.subject,
-            outcome=row.outcome,
-        )
-        if row.number != count + 1 or row.hash != expected:
-            # Where rows are missing, the first missing one is what is not as it was.
+        # Where rows are missing, the first missing one is what is not as it was.
+        if row.number != count + 1 or row.hash != chain_hash(row, head):
             return AuditCheck(count, min(row.number, count + 1), head)
         head, count = row.hash, row.number
-    return AuditCheck(count, None, head)
+    return AuditCheck(count, None if last in (None, (count, head)) else count + 1, head)

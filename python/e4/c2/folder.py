@@ -21,6 +21,7 @@ import shutil
 import ssl
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +32,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from e4.c2.model import Mode
+from e4.c2.model import Actor, Call, Mode, Role
+from e4.c2.service import Service
+from e4.c2.service.setup import initialise, open_vault
 from e4.c2.settings import FILE, Configuration, load, render_file
+from e4.c2.storage import Store
+from e4.c2.vault import Vault
 from e4.errors import Conflict, DatabaseError, InvalidPassword, InvalidSettings, StoreError
 
 __all__ = [
@@ -44,6 +49,7 @@ __all__ = [
     "fingerprint",
     "lock",
     "make",
+    "open_database",
     "write_secret",
 ]
 
@@ -167,9 +173,35 @@ def _building(path: Path) -> Iterator[Path]:
     _sync(path.parent)
 
 
+def open_database(configuration: Configuration, passphrase: str) -> tuple[Store, Vault]:
+    """The database of a folder, and its vault.
+
+    Raises:
+        DatabaseError: it is not there, not of this version, or holds no key server.
+        WrongPassphrase: the passphrase is another one's.
+    """
+    store = Store.open(configuration.database_url())
+    try:
+        return store, open_vault(store, passphrase)
+    except BaseException:
+        store.close()
+        raise
+
+
 def _fill(configuration: Configuration, mode: Mode, passphrase: str) -> tuple[str, bytes | None]:
     """Make the database: its vault, its first token, in public-key mode C2's key pair."""
-    raise NotImplementedError
+    store = Store.create(configuration.database_url())
+    try:
+        with store.read() as tx:
+            if tx.vault.get() is not None:
+                raise Conflict("the database holds a key server already: give an empty one")
+        vault = initialise(store, mode, passphrase, time.time_ns() // 1_000_000)
+        service = Service(store, vault)
+        call = Call(Actor("init", Role.ADMIN, protect=True), request_id="init")
+        _, token = service.tokens.new_token(call, "admin", Role.ADMIN, True, None)
+        return token, service.keys.c2_public_key(call) if mode == "pubkey" else None
+    finally:
+        store.close()
 
 
 @contextlib.contextmanager

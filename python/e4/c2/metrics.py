@@ -39,7 +39,6 @@ class DeliveryState:
         oldest_seconds: age of the oldest of them; 0 if there is none.
         in_flight: published, and not yet acknowledged.
         sent: commands sent by this process; failed and superseded likewise.
-        jobs: that are running.
     """
 
     alive: bool
@@ -51,7 +50,6 @@ class DeliveryState:
     sent: int
     failed: int
     superseded: int
-    jobs: int
 
 
 class Metrics:
@@ -133,7 +131,6 @@ class _DeliveryCollector(Collector):
             ("commands_oldest_seconds", "Age of the oldest command in the outbox.", state.oldest_seconds),
             ("commands_in_flight", "Commands published and not yet acknowledged.", state.in_flight),
             ("broker_connected", "Whether the connection to the broker stands.", state.connected),
-            ("jobs_running", "Jobs that are not finished.", state.jobs),
         ):
             yield GaugeMetricFamily(f"e4_c2_{name}", text, value=float(value))
 
@@ -165,7 +162,7 @@ class Health:
         self._delivery = delivery
         self._certificate_days = certificate_days
         self._clock = clock
-        self._last_connected = clock()
+        self._away_since: float | None = clock()  # no connection stands yet
         self.stopping = False
 
     def alive(self) -> dict[str, Any]:
@@ -218,18 +215,16 @@ class Health:
                 "oldest_seconds": round(state.oldest_seconds, 1),
                 "in_flight": state.in_flight,
             },
-            "jobs": state.jobs,
             "certificate_days": int(days),
         }
         return not failures, report
 
-    def watch(self) -> None:
-        """Look whether the broker is there; called every second or so."""
-        self._away(self._delivery())
-
     def _away(self, state: DeliveryState) -> float:
-        """For how many seconds the broker has been away."""
-        now = self._clock()
+        """For how many seconds the broker has been seen to be away."""
         if state.connected:
-            self._last_connected = now
-        return now - self._last_connected
+            self._away_since = None
+            return 0.0
+        now = self._clock()
+        if self._away_since is None:
+            self._away_since = now
+        return now - self._away_since

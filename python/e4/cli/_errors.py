@@ -24,6 +24,8 @@ _HINTS: dict[type[Exception], str] = {
     errors.InvalidPassword: "choose a longer one",
     errors.NotConnected: "check that the broker runs there, or give another with --broker",
     errors.NotDelivered: "check the broker, or give it longer with --timeout",
+    errors.Unauthenticated: "log in with 'e4 c2 login', or give a token with --token-file",
+    errors.PermissionDenied: "it takes a token that allows it, see 'e4 c2 token --help'",
 }
 
 # Arguments that break a rule of the protocol; a key is not among them, because it comes from a file.

@@ -43,8 +43,8 @@ MAX_INCOMING = 65_536  # bytes of a packet that a broker may send: acknowledgeme
 
 _CONNACK, _PINGRESP, _DISCONNECT = 2, 13, 14
 _KINDS = (
-    "packet of type 0", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE",
-    "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
+    "a packet of type 0", "a CONNECT", "a CONNACK", "a PUBLISH", "a PUBACK", "a PUBREC", "a PUBREL", "a PUBCOMP",
+    "a SUBSCRIBE", "a SUBACK", "an UNSUBSCRIBE", "an UNSUBACK", "a PINGREQ", "a PINGRESP", "a DISCONNECT", "an AUTH",
 )  # fmt: skip
 
 PINGREQ = b"\xc0\0"
@@ -224,9 +224,9 @@ class Parser:
         first = data[at]
         kind = first >> 4
         if kind not in (_CONNACK, PUBREC, PUBCOMP, _PINGRESP) and not (kind == _DISCONNECT and self._new):
-            raise _NotAPacket(f"a {_KINDS[kind]}, which has no place here")
+            raise _NotAPacket(f"{_KINDS[kind]}, which has no place here")
         if first & 15:
-            raise _NotAPacket(f"a {_KINDS[kind]} with flags that do not exist")
+            raise _NotAPacket(f"{_KINDS[kind]} with flags that do not exist")
         length = shift = 0
         start = at + 1
         while True:
@@ -239,10 +239,10 @@ class Parser:
             if byte < 128:
                 break
             if shift == 28:
-                raise _NotAPacket(f"a {_KINDS[kind]} whose length is not valid")
+                raise _NotAPacket(f"{_KINDS[kind]} whose length is not valid")
         end = start + length
         if end - at > MAX_INCOMING:
-            raise _NotAPacket(f"a {_KINDS[kind]} of {end - at} bytes")
+            raise _NotAPacket(f"{_KINDS[kind]} of {end - at} bytes")
         if end > len(data):
             return at
         packets.append(self._decode(kind, data[start:end]))
@@ -260,7 +260,7 @@ class Parser:
                 return Ack(kind, body[0] << 8 | body[1], body[2] if len(body) > 2 else 0)
         except (IndexError, UnicodeDecodeError):
             pass
-        raise _NotAPacket(f"a {_KINDS[kind]} that is not well formed")
+        raise _NotAPacket(f"{_KINDS[kind]} that is not well formed")
 
 
 class _NotAPacket(Exception):

@@ -12,7 +12,7 @@ import ssl
 import struct
 import time
 
-__all__ = ["Stream"]
+__all__ = ["Stream", "Waker"]
 
 _READ = 65_536
 _READS = 16  # at most so many at once, so that writing has its turn
@@ -23,34 +23,70 @@ _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
+class Waker:
+    """Ends waits of one thread from others; what comes while it does not wait ends its next wait."""
+
+    def __init__(self) -> None:
+        self.woken = self.aborted = False
+        self._read, self._write = socket.socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+
+    def fileno(self) -> int:
+        """For `select`."""
+        return self._read.fileno()
+
+    def wake(self) -> None:
+        """End the wait. From any thread."""
+        # Full means that it wakes already; closed, that there is nobody to wake.
+        with contextlib.suppress(OSError):
+            self._write.send(b"\0")
+
+    def abort(self) -> None:
+        """End the wait, and have it known that nothing more is wanted. From any thread."""
+        self.aborted = True
+        self.wake()
+
+    def drain(self) -> None:
+        """Note that a wait was ended."""
+        self.woken = True
+        with contextlib.suppress(BlockingIOError):
+            while self._read.recv(4096):
+                pass
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        self._read.close()
+        self._write.close()
+
+
 class Stream:
-    """See the module.
+    """See the module; made by `open`."""
 
-    Args:
-        sock: connected.
-        waker: another socket; something to read there ends a wait.
-    """
-
-    def __init__(self, sock: socket.socket, waker: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, waker: Waker) -> None:
         self.out = bytearray()  # what is to be written
-        self._sock = sock
         self._waker = waker
+        self._sock = sock
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self._failure: OSError | None = None
         self._reader_writes = self._writer_reads = False  # TLS has its own mind
         self._selector = selectors.DefaultSelector()
         self._events = selectors.EVENT_READ
         self._selector.register(sock, self._events)
-        self._selector.register(waker, selectors.EVENT_READ)
 
     @classmethod
-    def open(
-        cls, host: str, port: int, tls: ssl.SSLContext | None, timeout: float, waker: socket.socket
-    ) -> Stream:
+    def open(cls, host: str, port: int, tls: ssl.SSLContext | None, timeout: float, waker: Waker) -> Stream:
         """Connect.
 
+        Args:
+            host: name or address.
+            port: of it.
+            tls: for TLS, whose handshake is a part of this.
+            timeout: seconds.
+            waker: ends each `wait`, but not the handshake.
+
         Raises:
-            OSError: it cannot be done, not in time, or was ended by `waker`; ssl.SSLError is one.
+            OSError: it cannot be done, or not in time; ssl.SSLError is one.
         """
         deadline = time.monotonic() + timeout
         sock = socket.create_connection((host, port), timeout)
@@ -65,6 +101,7 @@ class Stream:
         stream = cls(sock, waker)
         try:
             stream._shake_hands(deadline)
+            stream._selector.register(waker, selectors.EVENT_READ)
         except BaseException:
             stream.abort()
             raise
@@ -125,18 +162,14 @@ class Stream:
             raise self._failure
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def wait(self, timeout: float) -> bool:
-        """Until there is something to read, room for what is to be written, or `timeout` seconds have passed.
-
-        Returns:
-            Whether there is something to read at the waker.
-        """
+    def wait(self, timeout: float) -> None:
+        """Until there is something to read, or room for what is to be written; at most `timeout` seconds."""
         if self._failure is not None or (self._tls is not None and self._tls.pending()):
             timeout = 0.0
         if _QUICKACK is not None and not self.out:
             self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         wants_write = self._reader_writes or (bool(self.out) and not self._writer_reads)
-        return self._select(selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_write else 0), timeout)
+        self._select(selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_write else 0), timeout)
 
     def close(self) -> None:
         """Close in order: what was written still arrives."""
@@ -164,8 +197,10 @@ class Stream:
                 raise TimeoutError
             self._select(events, left)
 
-    def _select(self, events: int, timeout: float) -> bool:
+    def _select(self, events: int, timeout: float) -> None:
         if events != self._events:
             self._selector.modify(self._sock, events)
             self._events = events
-        return any(key.fileobj is self._waker for key, _ in self._selector.select(timeout))
+        for key, _ in self._selector.select(timeout):
+            if key.fileobj is self._waker:
+                self._waker.drain()

@@ -12,52 +12,29 @@ under 3.1.1 the limit is `unadvertised_window`, to be raised only together with 
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 import ssl
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from e4._names import encode_topic
 from e4.errors import E4Error, InvalidInput, InvalidTopic, MqttError, NotConnected
-from e4.mqtt import _packets
+from e4.mqtt._connection import Connection
 from e4.mqtt._inflight import InFlight
-from e4.mqtt._options import TLS, Options, Version, connection_error, plain_reason
-from e4.mqtt._packets import (
-    MAX_PACKET,
-    REFUSED,
-    Ack,
-    Connack,
-    Disconnect,
-    Malformed,
-    Packet,
-    Parser,
-    Pingresp,
-    reason_text,
-)
-from e4.mqtt._stream import Stream
+from e4.mqtt._options import TLS, Options, Version
+from e4.mqtt._packets import MAX_PACKET, REFUSED, Ack, publish, pubrel, reason_text
+from e4.mqtt._stream import Waker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["UNADVERTISED_WINDOW", "ConnectionLost", "Message", "Outcome", "Publisher"]
+__all__ = ["UNADVERTISED_WINDOW", "ConnectionLost", "Outcome", "Publisher"]
 
 _logger = logging.getLogger("e4.mqtt")
 
 UNADVERTISED_WINDOW = 20
 _UNSENT = 65_536  # bytes; with more unsent no message is taken, so that none ages here
-_BATCH = 256  # messages taken between two looks at the socket
-_PARTING = 1.0  # seconds for a DISCONNECT to leave
-_FOREVER = float("inf")
-
-
-class Message(NamedTuple):
-    """What is to be published; any tuple of these three will do."""
-
-    topic: str
-    payload: bytes
-    retain: bool = False
+_BATCH = 256  # messages taken between two looks at the broker
 
 
 class Outcome(NamedTuple):
@@ -89,7 +66,7 @@ class ConnectionLost(MqttError):
 class Publisher:
     """A connection to a broker on which messages are published.
 
-    One thread uses it; only `wake` may be called from others.
+    One thread uses it; only `wake` and `abort` may be called from others.
 
     Args:
         host: the broker's name or address.
@@ -140,12 +117,14 @@ class Publisher:
             raise InvalidInput("unadvertised_window must be 1 to 65535 messages")
         self._unadvertised_window = unadvertised_window
         self._client_id = options.client_id
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
+        self._waker = Waker()
         self._closed = False
-        self._stream: Stream | None = None
-        self._begin(Connack())
+        self._connection: Connection | None = None
+        self._in_flight = InFlight(1)
+        self._outcomes: list[Outcome] = []
+        self._taken = 0  # messages of the present `send`
+        self._sending = False
+        self._stalled = 0.0  # seconds waited since the last acknowledgement
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "not connected"
@@ -154,11 +133,12 @@ class Publisher:
     @property
     def connected(self) -> bool:
         """Whether there is a connection, as far as is known."""
-        return self._stream is not None and self._end is None
+        connection = self._connection
+        return connection is not None and connection.ended is None and not self._waker.aborted
 
     @property
     def window(self) -> int:
-        """How many messages may be in flight on this connection."""
+        """How many messages may be in flight on this connection, or could on the last one."""
         return self._in_flight.window
 
     @property
@@ -173,27 +153,18 @@ class Publisher:
             MqttError: it cannot be done, or the broker refuses; the text says why.
             InvalidInput: client id, user name or password cannot be sent.
         """
-        if self._closed:
+        if self._closed or self._waker.aborted:
             raise MqttError("the publisher is closed")
         self._drop()
         options = self._options
-        password = options.current_password()
-        request = _packets.connect(
-            options.version, self._client_id, options.keepalive, options.username, password
-        )
-        try:
-            stream = Stream.open(options.host, options.port, options.tls, options.connect_timeout)
-            try:
-                packets = self._ask(stream, request)
-                answer = self._checked(packets[0])
-            except BaseException:
-                stream.abort()
-                raise
-        except (OSError, ValueError) as error:
-            raise connection_error(error, options.address)[0] from error
-        self._stream = stream
-        self._begin(answer)
-        self._settle(packets[1:])
+        connection = Connection.open(options, self._client_id, self._waker)
+        answer = connection.answer
+        limit = 0xFFFF if options.version == "5" else self._unadvertised_window
+        self._in_flight = InFlight(min(options.window, answer.receive_maximum or limit))
+        self._retain = answer.retain
+        self._max_packet = min(answer.max_packet or MAX_PACKET, MAX_PACKET)
+        self._client_id = answer.client_id or self._client_id
+        self._connection = connection
         _logger.debug("connected to %s, window %d", options.address, self.window)
 
     def send(
@@ -220,11 +191,11 @@ class Publisher:
             NotConnected: there is no connection.
             ConnectionLost: it ended.
         """
-        if self._stream is None:
+        if self._connection is None:
             raise NotConnected
         if self._sending:
             raise MqttError("messages are being sent already")
-        return self._send(self._stream, iter(messages), timeout_without_progress)
+        return self._send(self._connection, iter(messages), timeout_without_progress)
 
     def idle(self, timeout: float) -> bool:
         """Keep the connection alive, until `timeout` seconds have passed or `wake` is or was called.
@@ -238,84 +209,33 @@ class Publisher:
         """
         deadline = time.monotonic() + timeout
         while True:
-            if self._stream is None:
+            if self._connection is None:
                 raise NotConnected
             left = max(deadline - time.monotonic(), 0)
-            if self._exchange(self._stream, left, self._wake_read):
-                with contextlib.suppress(BlockingIOError):
-                    while self._wake_read.recv(4096):
-                        pass
-                return True
-            if left == 0:
-                return False
+            self._exchange(self._connection, 0 if self._waker.woken else left)
+            if self._waker.woken or left == 0:
+                woken, self._waker.woken = self._waker.woken, False
+                return woken
 
     def wake(self) -> None:
         """End the present call of `idle`, or the next one. From any thread."""
-        # Full means that it wakes already; closed, that there is nobody to wake.
-        with contextlib.suppress(OSError):
-            self._wake_write.send(b"\0")
+        self._waker.wake()
+
+    def abort(self) -> None:
+        """Give the connection up, for good: whatever waits for the broker raises. From any thread."""
+        self._waker.abort()
 
     def close(self) -> None:
         """Say farewell to the broker and close; for good."""
         self._closed = True
-        if self._stream is not None and self.connected and not self._in_flight:
-            stream, self._stream = self._stream, None
-            stream.out += _packets.DISCONNECT
-            deadline = time.monotonic() + _PARTING
-            while not stream.write() and stream.out and (left := deadline - time.monotonic()) > 0:
-                stream.wait(left)
-            stream.close()
+        if self._connection is not None and self.connected and not self._in_flight:
+            self._connection.close()
+            self._connection = None
         self._drop()
-        self._wake_read.close()
-        self._wake_write.close()
-
-    def _begin(self, answer: Connack) -> None:
-        """A connection starts, with nothing in flight."""
-        options = self._options
-        limit = 0xFFFF if options.version == "5" else self._unadvertised_window
-        self._in_flight = InFlight(min(options.window, answer.receive_maximum or limit))
-        self._retain = answer.retain
-        self._max_packet = min(answer.max_packet or MAX_PACKET, MAX_PACKET)
-        self._keepalive = options.keepalive if answer.keepalive is None else answer.keepalive
-        self._client_id = answer.client_id or self._client_id
-        self._outcomes: list[Outcome] = []
-        self._taken = 0
-        self._sending = False
-        self._end: str | None = None  # why the connection cannot go on
-        self._stalled = 0.0  # seconds waited since the last acknowledgement
-        self._wrote_at = time.monotonic()
-        self._pinged_at: float | None = None
-
-    def _ask(self, stream: Stream, request: bytes) -> list[Packet]:
-        """Send CONNECT; the answer, and what follows at once."""
-        deadline = time.monotonic() + self._options.connect_timeout
-        self._parser = Parser(self._options.version)
-        stream.out += request
-        packets: list[Packet] = []
-        while not packets:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise MqttError(f"the broker at {self._options.address} does not answer")
-            stream.write()
-            stream.wait(left)
-            packets = self._parser.feed(stream.read())
-        return packets
-
-    def _checked(self, answer: Packet) -> Connack:
-        """The broker's answer to CONNECT, if it can be worked with."""
-        address = self._options.address
-        if isinstance(answer, Malformed):
-            raise MqttError(f"the broker at {address} sent {answer.what}")
-        if isinstance(answer, Disconnect) or (isinstance(answer, Connack) and answer.reason):
-            raise MqttError(f"the broker at {address} refuses the connection: {reason_text(answer.reason)}")
-        if not isinstance(answer, Connack):
-            raise MqttError(f"the broker at {address} does not answer CONNECT with CONNACK")
-        if answer.max_qos < 2:
-            raise MqttError(f"the broker at {address} takes no messages with QoS 2")
-        return answer
+        self._waker.close()
 
     def _send(
-        self, stream: Stream, messages: Iterator[tuple[str, bytes, bool]], patience: float
+        self, connection: Connection, messages: Iterator[tuple[str, bytes, bool]], patience: float
     ) -> Iterator[Outcome]:
         self._sending = True
         self._taken = 0
@@ -324,16 +244,16 @@ class Publisher:
         more = True
         try:
             while True:
-                if self._stream is not stream:  # closed, or another connection made, between two outcomes
+                if self._connection is not connection:  # since the last outcome was given
                     raise NotConnected
                 if more:
                     try:
-                        more = self._take(stream, messages)
+                        more = self._take(connection, messages)
                     except Exception as error:
                         more, failure = False, error
                 if not self._outcomes:
                     if self._in_flight:
-                        self._press_on(stream, more, patience)
+                        self._press_on(connection, more, patience)
                     elif not more:
                         break
                 outcomes, self._outcomes = self._outcomes, []
@@ -341,14 +261,14 @@ class Publisher:
             if failure is not None:
                 raise failure
         finally:
-            if self._stream is stream:
+            if self._connection is connection:
                 self._sending = False
                 if self._in_flight:
                     self._drop()
 
-    def _take(self, stream: Stream, messages: Iterator[tuple[str, bytes, bool]]) -> bool:
+    def _take(self, connection: Connection, messages: Iterator[tuple[str, bytes, bool]]) -> bool:
         """Take and encode messages while there is room for them; False when there are no more."""
-        out, in_flight, version = stream.out, self._in_flight, self._options.version
+        out, in_flight, version = connection.out, self._in_flight, self._options.version
         for _ in range(min(in_flight.room, _BATCH)):
             if len(out) >= _UNSENT:
                 return True
@@ -359,7 +279,7 @@ class Publisher:
             number = self._taken
             self._taken += 1
             try:
-                packet = _packets.publish(version, encode_topic(topic), in_flight.next_id, payload, retain)
+                packet = publish(version, encode_topic(topic), in_flight.next_id, payload, retain)
                 self._check(packet, retain)
             except (InvalidTopic, MqttError) as error:
                 self._outcomes.append(Outcome(number, error))
@@ -378,71 +298,44 @@ class Publisher:
         if problem:
             raise MqttError(f"the broker at {self._options.address} {problem}")
 
-    def _press_on(self, stream: Stream, more: bool, patience: float) -> None:
+    def _press_on(self, connection: Connection, more: bool, patience: float) -> None:
         """Exchange what there is, and wait for the broker if it is its turn."""
-        ours = more and self._in_flight.room and len(stream.out) < _UNSENT
-        self._exchange(stream, 0 if ours else patience - self._stalled)
+        ours = more and self._in_flight.room and len(connection.out) < _UNSENT
+        self._exchange(connection, 0 if ours else patience - self._stalled)
         if self._stalled >= patience and not self._outcomes:
             address = self._options.address
             raise self._lost(f"the broker at {address} has acknowledged nothing for {patience:g} seconds")
 
-    def _exchange(self, stream: Stream, timeout: float, waker: socket.socket | None = None) -> bool:
-        """Write, wait, read, and keep the outcomes; whether `waker` had something to say."""
-        address = self._options.address
-        if self._end is not None:
-            raise self._lost(self._end)
+    def _exchange(self, connection: Connection, timeout: float) -> None:
+        """Write and read, and settle what is acknowledged."""
         started = time.monotonic()
-        silence = self._keepalive / 2 or _FOREVER
-        if self._pinged_at is None and started - self._wrote_at >= silence:
-            stream.out += _packets.PINGREQ
-            self._pinged_at = started
-        if stream.out and stream.write():
-            self._wrote_at = started
-        look = (self._wrote_at if self._pinged_at is None else self._pinged_at) + silence
-        woken = stream.wait(max(min(timeout, look - started), 0), waker)
         try:
-            data = stream.read()
-        except OSError as error:
-            raise self._lost(f"the connection to {address} was lost: {plain_reason(error)}") from error
-        now = time.monotonic()
-        self._stalled += now - started
-        if data:
-            self._settle(self._parser.feed(data))
-        if self._pinged_at is not None and now - self._pinged_at >= silence and self._end is None:
-            self._end = f"the broker at {address} does not answer"
-        return woken
+            acks = connection.exchange(timeout)
+        except MqttError as error:
+            raise self._lost(str(error)) from error
+        if acks:
+            self._stalled = 0.0
+            self._settle(connection, acks)
+        else:
+            self._stalled += time.monotonic() - started
 
-    def _settle(self, packets: list[Packet]) -> None:
-        """What the broker says of the messages in flight, or of the connection."""
-        assert self._stream is not None
+    def _settle(self, connection: Connection, acks: list[Ack]) -> None:
         acknowledge, outcomes, address = self._in_flight.acknowledge, self._outcomes, self._options.address
         releases = bytearray()
-        for packet in packets:
-            if isinstance(packet, Ack):
-                self._stalled = 0.0
-                try:
-                    number = acknowledge(packet)
-                except KeyError:
-                    self._end = f"the broker at {address} acknowledged a message that is not in flight"
-                    break
-                if number is None:
-                    releases += _packets.pubrel(packet.id)
-                elif packet.reason < REFUSED:
-                    outcomes.append(Outcome(number, None))
-                else:
-                    reason = reason_text(packet.reason)
-                    error = MqttError(f"the broker at {address} refused the message: {reason}")
-                    outcomes.append(Outcome(number, error))
-            elif isinstance(packet, Pingresp):
-                self._pinged_at = None
-            else:
-                if isinstance(packet, Disconnect):
-                    self._end = f"the broker at {address} ended the connection: {reason_text(packet.reason)}"
-                else:
-                    what = packet.what if isinstance(packet, Malformed) else "a second CONNACK"
-                    self._end = f"the broker at {address} sent {what}"
+        for ack in acks:
+            try:
+                number = acknowledge(ack)
+            except KeyError:
+                connection.not_in_flight()
                 break
-        self._stream.out += releases
+            if number is None:
+                releases += pubrel(ack.id)
+            elif ack.reason < REFUSED:
+                outcomes.append(Outcome(number, None))
+            else:
+                error = MqttError(f"the broker at {address} refused the message: {reason_text(ack.reason)}")
+                outcomes.append(Outcome(number, error))
+        connection.out += releases
 
     def _lost(self, message: str) -> ConnectionLost:
         """The connection cannot be used any more."""
@@ -452,7 +345,9 @@ class Publisher:
 
     def _drop(self) -> None:
         """Close without a farewell; nothing is in flight any more."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.abort()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
         self._in_flight = InFlight(self.window)
+        self._outcomes = []
+        self._sending = False

@@ -35,7 +35,7 @@ def request_log(request_id: str) -> Iterator[None]:
 
 
 def bearer(header: str | None) -> str | None:
-    """The token of an ``Authorization`` header: None without a header; if it is malformed empty, so no token."""
+    """The token of an ``Authorization`` header: None without a header, empty if malformed: no token."""
     if header is None:
         return None
     scheme, _, token = header.strip().partition(" ")

@@ -147,10 +147,10 @@ class Protector:
 
     def _new_key(self, out: Outgoing) -> bytes:
         """The client's next key: symmetric, or in PK mode the private key kept until it is sent."""
-        version = _given(out.new_version)
+        version, sealed = _given(out.new_version), _given(out.new_key)
         if self._read_c2_keys is None:
-            return self._vault.open_key("client_keys", out.client_row, version, _given(out.new_key))
-        return self._vault.open_key("client_keys.transit", out.client_row, version, _given(out.new_transit))
+            return self._vault.open_key("client_keys", out.client_row, version, sealed)
+        return self._vault.open_key("client_keys.transit", out.client_row, version, sealed)
 
 
 def _given(value: T | None) -> T:

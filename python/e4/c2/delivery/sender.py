@@ -180,18 +180,19 @@ class Sender(Worker):
         publisher = self._connected()
         if self._seconds is None:
             self._seconds = Seconds(self._store, self._clock)
+        poll = self._settings.poll_seconds
         if self._seconds.behind() > 0:
-            return min(self._seconds.wait(), self._settings.poll_seconds)
+            return min(self._seconds.wait(), poll)
         with self._store.claim(self._settings.batch, self._clock()) as claim:
             if not claim.outgoing:
-                return self._settings.poll_seconds
+                return poll
             try:
                 moved = self._send(publisher, claim, self._seconds)
             finally:
                 self._seconds.released()
                 self._protector.forget()
         # Whatever is left must wait for the next second.
-        return 0 if moved else self._seconds.wait()
+        return 0 if moved else min(self._seconds.wait(), poll)
 
     def pause(self, seconds: float) -> None:
         """Wait, and keep the connection alive meanwhile."""

@@ -250,13 +250,13 @@ class Fleet(Base):
 
     # --- Keys
 
-    def new_client_key(self, client: str | bytes) -> None:
+    def new_client_key(self, client: str | bytes) -> Client:
         """Make a client a new key and send it under the one that it has."""
-        self._transport.call("POST", f"{client_path(client)}/new-key")
+        return self._one(Client, "POST", f"{client_path(client)}/new-key")
 
-    def new_client_keys(self, clients: Iterable[str | bytes]) -> None:
+    def new_client_keys(self, clients: Iterable[str | bytes]) -> list[Client]:
         """Make up to 1000 clients new keys: all, or none if one is unknown."""
-        self._transport.call("POST", "batch/new-key", body=names_body(clients))
+        return self._list(Client, "POST", "batch/new-key", body=names_body(clients))
 
     def confirm_client_key(self, client: str | bytes) -> None:
         """Say that a client uses its newest key: older ones are forgotten."""

@@ -61,9 +61,10 @@ class Records(Base):
         """A command and how far it has come."""
         return self._one(Command, "GET", f"commands/{id:d}")
 
-    def retry_commands(self) -> None:
-        """Try refused commands again now, instead of after their waiting times."""
-        self._transport.call("POST", "commands/retry")
+    def retry_commands(self) -> int:
+        """Try refused commands again now, instead of after their waiting times; how many there are."""
+        answer = self._transport.call("POST", "commands/retry")
+        return self._read(lambda: int(answer["count"]))
 
     def page_jobs(
         self, cursor: str | None = None, limit: int = 100, *, state: JobState | None = None

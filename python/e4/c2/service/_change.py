@@ -2,7 +2,7 @@
 
 What a command is protected under is fixed here, when it is queued: the versions of the client's and of
 C2's key that the client will hold when the command's turn comes. So whoever queues holds the client's row
-locked. Locks are taken in one order: topic, clients by their rows, then the log of events and audit.
+locked. Locks are taken in one order: topic, job, clients by their rows, then the log of events and audit.
 """
 
 from __future__ import annotations
@@ -82,12 +82,26 @@ class Change:
             raise NotFound(f"topic {plain(name)!r} is not known")
         return found
 
+    def topics(self, names: Sequence[str]) -> dict[str, Topic]:
+        """Many topics that nobody can rotate or remove meanwhile. Raises `NotFound` for the first missing."""
+        found = self.known_topics(names)
+        for name in names:
+            if name not in found:
+                raise NotFound(f"topic {plain(name)!r} is not known")
+        return found
+
+    def known_topics(self, names: Sequence[str]) -> dict[str, Topic]:
+        """Those of many topics that are known; nobody can rotate or remove them meanwhile."""
+        return self.tx.topics.lock_many(names, share=True)
+
     # Commands. Each makes older ones needless that say something else about the same, if they still wait.
 
     def set_topic_key(self, clients: Sequence[Client], topic: Topic, job: int | None = None) -> None:
         """SetTopicKey, with whatever key the topic has when it is sent."""
         self._supersede(clients, _TOPIC_COMMANDS, topic_hash=topic.hash)
-        self._queue(clients, CommandKind.SET_TOPIC_KEY, topic_row=topic.row, topic_hash=topic.hash, job_id=job)
+        self._queue(
+            clients, CommandKind.SET_TOPIC_KEY, topic_row=topic.row, topic_hash=topic.hash, job_id=job
+        )
 
     def remove_topic(self, clients: Sequence[Client], topic: Topic) -> None:
         """RemoveTopic."""
@@ -127,6 +141,12 @@ class Change:
         self._supersede([client], None)
         self._queue([client], CommandKind.CLEAR_RETAINED)
 
+    def drop_topic_commands(self, topic: Topic) -> None:
+        """Drop waiting commands that bring anybody this topic's key."""
+        kinds = (CommandKind.SET_TOPIC_KEY,)
+        if self.tx.commands.supersede(at=self.now, kinds=kinds, topic_hash=topic.hash):
+            self._jobs = True
+
     def drop_key_commands(self, client: Client, *kinds: CommandKind) -> None:
         """Drop waiting commands that bring the client a key of its own or of C2's."""
         self._supersede([client], kinds)
@@ -147,8 +167,7 @@ class Change:
 
     def finish(self) -> None:
         """Write what must come last."""
-        if self._jobs:
-            self._finish_jobs()
+        self.finish_jobs()
         if self._events:
             self.news = True
             self.tx.events.append(self._events, self.now)
@@ -157,7 +176,11 @@ class Change:
                 self.now, call.actor.name, call.peer, call.request_id, operation, subject, outcome, chain_hash
             )
 
-    def _finish_jobs(self) -> None:
+    def finish_jobs(self) -> None:
+        """End the jobs that have nothing left to send."""
+        if not self._jobs:
+            return
+        self._jobs = False
         for job in self.tx.jobs.finish_ready(self.now):
             self.event(EventKind.JOB_DONE, job.subject, str(job.id))
             if job.kind is JobKind.C2_KEY:
@@ -195,10 +218,7 @@ class Change:
             job_id=job_id,
         )
         self.tx.commands.queue(
-            [
-                make(c.id, c.row, key_version=c.key_version, c2_key_version=c.c2_key_version)
-                for c in clients
-            ]
+            [make(c.id, c.row, key_version=c.key_version, c2_key_version=c.c2_key_version) for c in clients]
         )
         self.news = True
 
@@ -212,6 +232,6 @@ class Change:
     ) -> None:
         ids = [client.id for client in clients]
         if self.tx.commands.supersede(
-            self.now, client_ids=ids, kinds=kinds, topic_hash=topic_hash, source_id=source_id
+            at=self.now, clients=ids, kinds=kinds, topic_hash=topic_hash, source_id=source_id
         ):
             self._jobs = True

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from e4 import crypto
 from e4.c2.model import Client, EventKind, KeyState
+from e4.errors import FailedPrecondition
 
 if TYPE_CHECKING:
     from e4.c2.service._change import Change
 
-__all__ = ["next_client_key"]
+__all__ = ["confirm", "next_client_key"]
 
 
 def next_client_key(change: Change, client: Client) -> Client:
@@ -39,3 +40,18 @@ def next_client_key(change: Change, client: Client) -> Client:
     change.tx.clients.set_key_version(client.row, version)
     change.event(EventKind.KEY_CLIENT_PENDING, client.name, str(version))
     return replace(client, key_version=version)
+
+
+def confirm(change: Change, client: Client) -> None:
+    """Forget a client's older keys: its newest is known to be in use.
+
+    Raises:
+        FailedPrecondition: the newest has not been sent yet.
+    """
+    keys = change.tx.keys.client_keys(client.row)
+    newest = keys[-1]
+    if newest.state is not KeyState.CURRENT:
+        raise FailedPrecondition("the client's new key has not been sent yet")
+    if len(keys) > 1:
+        change.tx.keys.delete_client_keys(client.row, below=newest.version)
+        change.event(EventKind.KEY_CLIENT_CONFIRMED, client.name, str(newest.version))

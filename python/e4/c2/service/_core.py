@@ -19,7 +19,7 @@ from e4.c2.model import Call, Mode, Right
 from e4.c2.service._change import Change
 from e4.c2.service._checks import plain
 from e4.c2.storage import Transient
-from e4.errors import Conflict, DatabaseError, E4Error, Unavailable
+from e4.errors import Conflict, DatabaseError, E4Error, FailedPrecondition, Unavailable
 
 if TYPE_CHECKING:
     from e4.c2.storage import Store, Transaction
@@ -33,7 +33,7 @@ _TRIES: Final = 8
 _PAUSE: Final = 0.02  # seconds, doubled from try to try, with jitter
 
 
-class Replayed(Exception):  # noqa: N818
+class Replayed(Exception):
     """The call was made before with this idempotency key: here is what it was answered. Not an error.
 
     Args:
@@ -92,6 +92,11 @@ class Core:
         with self.store.read() as tx:
             yield tx
 
+    def require_public_keys(self) -> None:
+        """Raises `FailedPrecondition` in SK mode, where nobody has a public key."""
+        if self.mode != "pubkey":
+            raise FailedPrecondition("the operation exists in public-key mode only")
+
     def transact(self, work: Callable[[Change], T]) -> T:
         """Do some work in one transaction, again from the start where it got into another's way."""
         for tries in range(_TRIES):
@@ -119,7 +124,11 @@ class Attempt:
         self.subject = subject
 
     def commit(
-        self, work: Callable[[Change], T], *, replayable: bool = True, each: Callable[[T], list[str]] | None = None
+        self,
+        work: Callable[[Change], T],
+        *,
+        replayable: bool = True,
+        each: Callable[[T], list[str]] | None = None,
     ) -> T:
         """Do the operation's work, in one transaction with its audit row.
 
@@ -151,13 +160,14 @@ class Attempt:
         call = self._call
         key = call.idempotency_key
         assert key is not None
+        # Before the work: where another process does the same call now, this waits for its end.
+        if tx.idempotency.put(call.actor.name, key, call.fingerprint, now):
+            return
         before = tx.idempotency.get(call.actor.name, key)
-        if before is None:
-            # Put before the work: where another process does the same call now, this waits for its end.
-            tx.idempotency.put(call.actor.name, key, call.fingerprint, now)
-        elif before.fingerprint != call.fingerprint:
+        if before is None:  # it was just pruned, or the other process failed
+            raise Transient
+        if before.fingerprint != call.fingerprint:
             raise Conflict("the idempotency key was used for another request")
-        elif before.status is None or before.response is None:
+        if before.status is None or before.response is None:
             raise Conflict("the request was carried out before, and its answer was not kept")
-        else:
-            raise Replayed(before.status, before.response)
+        raise Replayed(before.status, before.response)

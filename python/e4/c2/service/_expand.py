@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from e4.c2.model import Client, Job, JobKind
+from e4.c2.storage import JobWork
 
 if TYPE_CHECKING:
     from e4.c2.service._change import Change
-    from e4.c2.storage import JobWork
 
 __all__ = ["CHUNK", "expand", "start"]
 
@@ -32,13 +32,10 @@ def start(change: Change, kind: JobKind, row: int, subject: str, version: int, t
         total: how many clients get it.
     """
     jobs = change.tx.jobs
-    older = jobs.newest_of(kind, row)
+    # Before any client is locked: who works on the older job holds it while waiting for clients.
+    jobs.supersede_running(kind, row, change.now)
     id = jobs.new(kind, row, subject, version, total, change.now)
-    work = jobs.work(id)
-    expand(change, work)
-    if older is not None:
-        jobs.supersede_running(kind, row, change.now, below=id)
-    change.touched_jobs()
+    expand(change, JobWork(id, kind, row, subject, version, total, 0, 0, change.now))
     change.finish_jobs()
     found = jobs.get(id)
     assert found is not None
@@ -48,15 +45,10 @@ def start(change: Change, kind: JobKind, row: int, subject: str, version: int, t
 def expand(change: Change, job: JobWork) -> None:
     """Queue the next chunk of a job's commands."""
     clients = _next(change, job)
-    chosen = clients
-    if job.kind is JobKind.TOPIC_KEY:
-        # Read again now that they are locked: one may have left while this waited for its lock.
-        members = change.tx.members.among(job.subject_row, [client.row for client in clients])
-        chosen = [client for client in clients if client.row in members]
-    if chosen:
-        _send(change, job, chosen)
+    if clients:
+        _send(change, job, clients)
     cursor = clients[-1].row if clients else job.cursor
-    change.tx.jobs.advance(job.id, cursor, len(chosen), expanded=len(clients) < CHUNK)
+    change.tx.jobs.advance(job.id, cursor, len(clients), expanded=len(clients) < CHUNK)
     change.touched_jobs()
 
 

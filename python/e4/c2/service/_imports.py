@@ -31,9 +31,7 @@ Item = tuple[int, R]  # line number, and a row that was checked
 Refusals = list[tuple[int, str]]
 
 
-def import_clients(
-    core: Core, call: Call, rows: Iterable[ClientRow], chunk: int
-) -> Iterator[ImportProgress]:
+def import_clients(core: Core, call: Call, rows: Iterable[ClientRow], chunk: int) -> Iterator[ImportProgress]:
     """See `Clients.import_clients`."""
 
     def check(row: ClientRow) -> tuple[Ref, bytes]:

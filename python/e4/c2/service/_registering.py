@@ -150,4 +150,3 @@ def _replace(change: Change, client: Client, want: _Wanted) -> Registered:
     tx.commands.move_key_version(client.id, version)
     change.event(EventKind.CLIENT_REPLACED, client.name)
     return Registered(replace(client, key_version=version), "replaced")
-

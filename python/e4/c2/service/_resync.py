@@ -23,6 +23,8 @@ __all__ = ["resync"]
 def resync(change: Change, client: Client) -> None:
     """Queue everything for a client whose row is locked."""
     change.drop_key_commands(client, CommandKind.SET_ID_KEY, CommandKind.SET_C2_KEY)
+    # What is on its way under a key that was replaced need not go again: all does.
+    change.tx.commands.move_key_version(client.id, 0)
     client = _under_newest_c2_key(change, client) if change.mode == "pubkey" else client
     client = _under_newest_key(change, client)
     change.reset_topics([client])

@@ -151,7 +151,7 @@ class Clients:
                 tx.members.count_of_client(found.row),
                 tx.links.count(found.row),
                 tx.commands.count_pending_of(found.id),
-                tuple(tx.commands.page(client_id=found.id, limit=_LAST_COMMANDS, newest_first=True)),
+                tuple(tx.commands.page(client=found.id, limit=_LAST_COMMANDS, newest_first=True)),
             )
 
     def count_clients(self, call: Call) -> int:

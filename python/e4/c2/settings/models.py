@@ -176,6 +176,12 @@ class Broker(_Section):
         le=65535,
         description="publishes in flight, within what the broker allows (Receive Maximum)",
     )
+    unadvertised_window: int = Field(
+        default=20,
+        ge=1,
+        le=65535,
+        description="the same with MQTT 3.1.1, whose brokers cannot say what they allow, and drop the rest",
+    )
     retain: bool = Field(
         default=True, description="have the broker keep the last command of each client, for one that is away"
     )

@@ -1,36 +1,37 @@
 """The room of commands: the outbox, and what has become of what was in it.
 
-A command is pending until it is settled: sent or superseded. A command that a sender on PostgreSQL has
-claimed is locked by it and left alone here; on SQLite it may be superseded while it is on its way, and then
-ends as sent.
+A command is pending until it is settled: sent or superseded. One that a sender on PostgreSQL has claimed is
+locked, and left alone by `supersede`; on SQLite it may be superseded while it is on its way, and then ends
+as sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, func, literal_column, or_, select, union_all, update
+from sqlalchemy import ColumnElement, Row, Select, delete, func, select, update
 
 from e4.c2.model import Command, CommandKind, CommandState
 from e4.c2.storage import bulk
-from e4.c2.storage.room import Room, locked, loose_text
-from e4.c2.storage.schema import clients, commands, topics
+from e4.c2.storage.room import Room, loose_text
+from e4.c2.storage.schema import clients as clients_table
+from e4.c2.storage.schema import commands, topics
 from e4.c2.storage.values import NewCommand, Sent
 
 __all__ = ["Commands"]
 
 _o = commands.c
 _PENDING = _o.settled_at.is_(None)
-_COLUMNS = (*(name for name in NewCommand._fields if name != "job"), "job_id")
-_SETTLED = (CommandState.SENT, CommandState.SUPERSEDED)
+_COLUMNS: Final = (*NewCommand._fields[:-1], "job_id")
 
-_source = clients.alias("source")
+_client = clients_table.alias("client")
+_source = clients_table.alias("source")
 _LIST: Select[Any] = (
     select(
         _o.id,
         _o.client_id,
-        clients.c.name,
+        _client.c.name,
         _o.kind,
         func.coalesce(topics.c.name, _source.c.name, ""),
         _o.state,
@@ -41,10 +42,26 @@ _LIST: Select[Any] = (
         _o.timestamp,
         _o.job_id,
     )
-    .outerjoin(clients, clients.c.row == _o.client_row)
+    .outerjoin(_client, _client.c.row == _o.client_row)
     .outerjoin(topics, topics.c.row == _o.topic_row)
     .outerjoin(_source, _source.c.row == _o.source_row)
 )
+
+# Not when the operator has given the client another key since: it must go again, under that one.
+_MARK_SENT: Final = """
+    UPDATE commands SET state = 'sent', error = '', retry_at = 0, settled_at = ?, timestamp = ?
+    WHERE id = ? AND NOT EXISTS (
+        SELECT 1 FROM clients WHERE clients.row = commands.client_row AND clients.base_version > ?)
+"""
+_MARK_FAILED: Final = """
+    UPDATE commands SET state = 'failed', error = ?, retry_at = ?, attempts = attempts + 1
+    WHERE id = ? AND settled_at IS NULL
+"""
+_MAKE_WAIT: Final = """
+    UPDATE commands SET retry_at = ?
+    WHERE client_id = (SELECT client_id FROM commands WHERE id = ?)
+    AND id > ? AND settled_at IS NULL AND retry_at < ?
+"""
 
 
 class Commands(Room):
@@ -54,16 +71,14 @@ class Commands(Room):
 
     def queue(self, new: Sequence[NewCommand]) -> None:
         """Queue commands, in their order."""
-        bulk.insert(self._connection, commands, _COLUMNS, new)
-        # What comes after a command that waits for its next try waits with it, so that a claim need not
-        # look at it. (No more than that: a claim checks each client's order by itself.)
-        if self._connection.execute(select(_o.id).where(_PENDING, _o.retry_at > 0).limit(1)).first() is None:
-            return
-        for chunk in bulk.chunks({command.client_id for command in new}):
-            waiting = select(_o.client_id, func.max(_o.retry_at)).where(_PENDING, _o.client_id.in_(chunk))
-            found = self._connection.execute(waiting.group_by(_o.client_id).having(func.max(_o.retry_at) > 0))
-            sql = "UPDATE commands SET retry_at = ? WHERE client_id = ? AND retry_at = 0 AND settled_at IS NULL"
-            ...
+        # What comes after a command that waits for its next try waits with it, so that a claim finds what
+        # may go without looking at what may not. (Nothing else depends on it: a claim checks the order.)
+        waiting = self._waiting(new)
+        if waiting:
+            rows = [(*command, waiting.get(command.client_id, 0)) for command in new]
+            bulk.insert(self._connection, commands, (*_COLUMNS, "retry_at"), rows)
+        else:
+            bulk.insert(self._connection, commands, _COLUMNS, new)
 
     def supersede(
         self,
@@ -86,13 +101,166 @@ class Commands(Room):
         Returns:
             How many there were.
         """
-        which = [_PENDING]
+        which = []
         if kinds is not None:
-            which.append(_o.kind.in_([int(kind) for kind in kinds]))
+            which.append(_o.kind.in_(sorted(map(int, kinds))))
         if topic_hash is not None:
             which.append(_o.topic_hash == topic_hash)
         if source_id is not None:
             which.append(_o.source_id == source_id)
         if clients is None:
             return self._supersede(which, at)
-        return sum(self._supersede([*which, _o.client_id.in_(chunk)], at) for chunk in bulk.chunks(clients))
+        return sum(self._supersede([*which, _o.client_id.in_(ids)], at) for ids in bulk.chunks(clients))
+
+    def move_key_version(self, client_id: bytes, version: int) -> None:
+        """Have all that is pending for a client go out under a key that it was given by other means."""
+        which = clients_table.c.id == client_id
+        self._connection.execute(update(clients_table).where(which).values(base_version=version))
+
+    def mark_sent(self, sent: Sequence[Sent], at: int) -> frozenset[int]:
+        """Settle commands whose PUBCOMP was seen.
+
+        Returns:
+            Those that are not settled by it: the client has been given another key (see `move_key_version`)
+            while they went out under an older one, or they are gone.
+        """
+        rows = [(at, timestamp, number, version) for number, timestamp, version in sent]
+        if bulk.run(self._connection, _MARK_SENT, rows) == len(sent):
+            return frozenset()
+        numbers = {command.id for command in sent}
+        for chunk in bulk.chunks(list(numbers)):
+            done = select(_o.id).where(_o.id.in_(chunk), _o.state == CommandState.SENT)
+            numbers.difference_update(self._connection.scalars(done))
+        return frozenset(numbers)
+
+    def mark_failed(self, failed: Sequence[tuple[int, str, int]]) -> None:
+        """Note commands that the broker refused, as (id, reason, when to try again).
+
+        What is queued after one for the same client waits as long.
+        """
+        rows = [(loose_text(reason), retry_at, number) for number, reason, retry_at in failed]
+        bulk.run(self._connection, _MARK_FAILED, rows)
+        waits = [(retry_at, number, number, retry_at) for number, _, retry_at in failed]
+        bulk.run(self._connection, _MAKE_WAIT, waits)
+
+    def mark_superseded(self, ids: Iterable[int], at: int) -> None:
+        """Settle pending commands that cannot be sent: what they are about is gone."""
+        for chunk in bulk.chunks(ids):
+            self._supersede([_o.id.in_(chunk)], at, skip_locked=False)
+
+    def retry_now(self) -> int:
+        """Forget the waiting times; how many commands were waiting."""
+        return self._set_pending([_o.retry_at > 0], retry_at=0)
+
+    def get(self, number: int) -> Command | None:
+        """A command."""
+        row = self._connection.execute(_LIST.where(_o.id == number)).first()
+        return None if row is None else _command(row)
+
+    def page(
+        self,
+        *,
+        client: bytes | None = None,
+        state: CommandState | None = None,
+        job: int | None = None,
+        after_id: int | None = None,
+        limit: int,
+        newest_first: bool = False,
+    ) -> list[Command]:
+        """The next commands by id.
+
+        Args:
+            client: only those of this client id.
+            state: only those in this state.
+            job: only those of this job.
+            after_id: where the page before ended.
+            limit: how many at most.
+            newest_first: in falling order.
+        """
+        query = _LIST.order_by(_o.id.desc() if newest_first else _o.id).limit(limit)
+        if client is not None:
+            query = query.where(_o.client_id == client)
+        if state is not None:
+            query = query.where(_o.state == state)
+        if job is not None:
+            query = query.where(_o.job_id == job)
+        if after_id is not None:
+            query = query.where(_o.id < after_id if newest_first else _o.id > after_id)
+        return [_command(row) for row in self._connection.execute(query)]
+
+    def pending(self) -> tuple[int, int | None]:
+        """How many are pending, and when the oldest was queued."""
+        count = self._connection.execute(select(func.count()).select_from(commands).where(_PENDING)).scalar_one()
+        oldest: list[int] = []
+        for state in (CommandState.QUEUED, CommandState.FAILED):
+            first = select(_o.created_at).where(_o.state == state).order_by(_o.id).limit(1)
+            oldest += self._connection.scalars(first)
+        return count, min(oldest, default=None)
+
+    def count_pending_of(self, client_id: bytes) -> int:
+        """How many of a client's are pending."""
+        return self._count(_o.client_id == client_id)
+
+    def pending_id_keys(self, client_id: bytes, version: int) -> int:
+        """How many pending SetIdKey bring a client this version of its key."""
+        set_id_key = _o.kind == int(CommandKind.SET_ID_KEY)
+        return self._count(_o.client_id == client_id, set_id_key, _o.new_version == version)
+
+    def prune(self, before: int, limit: int) -> int:
+        """Delete commands settled before a time; looks at the oldest `limit` of each state.
+
+        Returns:
+            How many were deleted; there may be more to delete when it is not 0.
+        """
+        deleted = 0
+        for state in (CommandState.SENT, CommandState.SUPERSEDED):
+            oldest = select(_o.id, _o.settled_at).where(_o.state == state).order_by(_o.id).limit(limit).subquery()
+            old = select(oldest.c.id).where(oldest.c.settled_at < before)
+            deleted += self._connection.execute(delete(commands).where(_o.id.in_(old))).rowcount
+        return deleted
+
+    def _waiting(self, new: Sequence[NewCommand]) -> dict[bytes, int]:
+        """Until when clients' queues wait, for those that do."""
+        anything = select(_o.id).where(_PENDING, _o.retry_at > 0).limit(1)
+        if self._connection.execute(anything).first() is None:
+            return {}
+        found: dict[bytes, int] = {}
+        for ids in bulk.chunks({command.client_id for command in new}):
+            latest = func.max(_o.retry_at)
+            query = select(_o.client_id, latest).where(_PENDING, _o.client_id.in_(ids))
+            found.update(self._connection.execute(query.group_by(_o.client_id).having(latest > 0)).tuples())
+        return found
+
+    def _supersede(self, which: list[ColumnElement[bool]], at: int, *, skip_locked: bool = True) -> int:
+        return self._set_pending(
+            which, skip_locked=skip_locked, state=CommandState.SUPERSEDED, settled_at=at, retry_at=0
+        )
+
+    def _set_pending(
+        self, which: list[ColumnElement[bool]], *, skip_locked: bool = True, **values: Any
+    ) -> int:
+        ids = select(_o.id).where(_PENDING, *which)
+        if skip_locked:
+            ids = ids.with_for_update(skip_locked=True)
+        return self._connection.execute(update(commands).where(_o.id.in_(ids)).values(values)).rowcount
+
+    def _count(self, *which: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(commands).where(_PENDING, *which)
+        return self._connection.execute(query).scalar_one()
+
+
+def _command(row: Row[Any]) -> Command:
+    number, client_id, name, kind, subject, state, attempts, error, created_at, settled_at, timestamp, job = row
+    return Command(
+        id=number,
+        client=client_id.hex() if name is None else name,
+        kind=CommandKind(kind),
+        subject=subject,
+        state=CommandState(state),
+        attempts=attempts,
+        error=error,
+        created_at=created_at,
+        sent_at=settled_at if state == CommandState.SENT else None,
+        timestamp=timestamp,
+        job=job,
+    )

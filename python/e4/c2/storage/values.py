@@ -68,12 +68,11 @@ class NewCommand(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A command whose PUBCOMP was seen, with the versions under which it was protected."""
+    """A command whose PUBCOMP was seen: its timestamp in seconds, and the client's key it went under."""
 
     id: int
     timestamp: int
     key_version: int
-    c2_key_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +143,7 @@ class Outgoing:
     What is gone (a client or a topic was removed) is None, and its name empty.
 
     Args:
+        key_version: as queued, or the one that the operator has since given the client (`move_key_version`).
         client_key: sealed, at `key_version`.
         topic_version, topic_key: the topic's newest.
         source_version, source_key: the newest of the client whose public key is sent.

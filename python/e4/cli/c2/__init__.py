@@ -18,7 +18,7 @@ __all__ = ["register"]
 # Each has a function `register`.
 _MODULES = (
     "server",
-    "storage",
+    "upkeep",
     "login",
     "clients",
     "topics",

@@ -119,6 +119,10 @@ class Access:
 
     def fresh(self) -> Profile:
         """The same without the profile: what is to be kept in one. Raises as `resolved` does."""
+        if self.url is None and self.data is None and URL_VARIABLE not in os.environ:
+            raise Usage(
+                "which server is not clear: give its address with --url, or its data folder with --data"
+            )
         return self._with(None)
 
     def remote(self) -> Remote:

@@ -29,7 +29,7 @@ _NONE = "-"
 
 
 def time_of(at: int | None) -> str:
-    """A time in milliseconds since the epoch: on a terminal in local time, in a pipe as RFC 3339; ``-``: none."""
+    """A time in milliseconds since the epoch: on a terminal local, in a pipe RFC 3339; ``-`` for none."""
     if at is None:
         return _NONE
     if not sys.stdout.isatty():

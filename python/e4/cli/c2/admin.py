@@ -44,7 +44,7 @@ Examples:
   e4 c2 token create console --role viewer
   e4 c2 token list
 """
-_AUDIT_HELP = """Read the audit: who changed what, when, and how it ended; and check that nobody has changed it.
+_AUDIT_HELP = """Read the audit: who changed what, when, and how it ended. Check that nobody has changed it.
 
 \b
 Examples:
@@ -54,7 +54,6 @@ Examples:
 
 
 def _create(
-    access: Access,
     name: Annotated[str, typer.Argument(metavar="NAME", help="For the list and the audit; unique.")],
     role: Annotated[
         str, typer.Option("--role", metavar="ROLE", help="viewer, operator or admin.", show_default=False)
@@ -76,6 +75,8 @@ def _create(
         typer.Option("--out", metavar="FILE", help="Write the secret there, readable by you alone."),
     ] = None,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     if role not in tuple(Role):
         raise Usage(f"--role is {', '.join(Role)}")
@@ -98,16 +99,17 @@ def _create(
         print(f"its secret is in {shown(str(out))}")
 
 
-def _list(access: Access, limit: LimitOption = None, as_json: JsonFlag = False) -> None:
+def _list(limit: LimitOption = None, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         listed(paged(remote.page_tokens, limit), TOKENS, as_json, none="no tokens")
 
 
 def _revoke(
-    access: Access,
     which: Annotated[str, typer.Argument(metavar="NAME|ID", help="The token's name or number.")],
     yes: YesFlag = False,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     with access.remote() as remote:
         token = _find(remote, which)
@@ -149,12 +151,12 @@ def _write_secret(path: Path, secret: str) -> None:
         file.write(secret + "\n")
 
 
-def _audit_list(access: Access, limit: LimitOption = None, as_json: JsonFlag = False) -> None:
+def _audit_list(limit: LimitOption = None, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         listed(paged(remote.page_audit, limit), AUDIT, as_json, none="nothing was done yet")
 
 
-def _audit_verify(access: Access, as_json: JsonFlag = False) -> None:
+def _audit_verify(as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         check = remote.verify_audit()
     if as_json:
@@ -162,9 +164,7 @@ def _audit_verify(access: Access, as_json: JsonFlag = False) -> None:
     elif check.broken is None:
         print(f"the audit is as it was written: {check.rows} rows, each chained to the one before")
     else:
-        print(
-            f"the audit was changed: row {check.broken} does not follow from the {check.rows} good ones before"
-        )
+        print(f"the audit was changed: row {check.broken} does not follow from the {check.rows} before it")
     if check.broken is not None:
         raise typer.Exit(FAILED)
 

@@ -43,7 +43,6 @@ _From = Annotated[str, typer.Option("--from", metavar="TARGET", help="The client
 
 
 def _list(
-    access: Access,
     prefix: Annotated[
         str, typer.Option("--prefix", metavar="TEXT", help="Only those whose names begin so.")
     ] = "",
@@ -55,6 +54,8 @@ def _list(
     ] = None,
     limit: LimitOption = None,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     if sum((bool(prefix), topic is not None, linked_to is not None)) > 1:
         raise Usage("--prefix, --topic and --linked-to exclude each other: give one of them")
@@ -69,13 +70,14 @@ def _list(
 
 
 def _show(
-    access: Access,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The client.")] = None,
     id: Annotated[
         str | None,
         typer.Option("--id", metavar="HEX", help="The client with this id, however it was registered."),
     ] = None,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     if (name is None) == (id is None):
         raise Usage("which client is not clear: give its name or --id")
@@ -87,7 +89,9 @@ def _show(
             name = found.name
         known = remote.get_client(name)
         topics = [topic.name for topic in remote.page_topics_for_client(name, limit=_MANY).items]
-        links = [link.name for link in remote.page_linked_clients(name, limit=_MANY).items]
+        links = []
+        if known.links:
+            links = [link.name for link in remote.page_linked_clients(name, limit=_MANY).items]
     if as_json:
         document(json_of(known) | {"topic_names": topics, "link_names": links})
         return
@@ -120,14 +124,14 @@ def _facts(known: ClientDetails, topics: list[str], links: list[str]) -> list[tu
     return facts
 
 
-def _remove(access: Access, name: _Name, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
+def _remove(name: _Name, yes: YesFlag = False, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         confirm(f"Forget the client {name}, its key, its topics and its links?", yes)
         remote.remove_client(name)
     done(f"client {name} is forgotten", as_json, removed=name)
 
 
-def _reset(access: Access, names: _Names, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
+def _reset(names: _Names, yes: YesFlag = False, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         confirm(f"Take all topics' keys from {_some(names)}?", yes)
         if len(names) == 1:
@@ -137,14 +141,13 @@ def _reset(access: Access, names: _Names, yes: YesFlag = False, as_json: JsonFla
     done(f"{_some(names)}: the command to forget all topics' keys is on its way", as_json, reset=names)
 
 
-def _resync(access: Access, name: _Name, as_json: JsonFlag = False) -> None:
+def _resync(name: _Name, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         remote.resync_client(name)
     done(f"client {name}: everything it should hold is on its way", as_json, resynced=name)
 
 
 def _new_key(
-    access: Access,
     names: _Names,
     confirmed: Annotated[
         bool,
@@ -154,6 +157,8 @@ def _new_key(
     ] = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     with access.remote() as remote:
         if confirmed:
@@ -173,25 +178,25 @@ def _new_key(
     done(f"{_some(names)}: a new key is on its way, the old one is kept", as_json, new_key=names)
 
 
-def _link(access: Access, source: _Source, to: _To, as_json: JsonFlag = False) -> None:
+def _link(source: _Source, to: _To, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         remote.link_client(source, to)
     done(f"{source} is linked to {to}", as_json, source=source, target=to, linked=True)
 
 
-def _unlink(access: Access, source: _Source, target: _From, as_json: JsonFlag = False) -> None:
+def _unlink(source: _Source, target: _From, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         remote.unlink_client(source, target)
     done(f"{source} is no longer linked to {target}", as_json, source=source, target=target, linked=False)
 
 
-def _send_pubkey(access: Access, source: _Source, to: _To, as_json: JsonFlag = False) -> None:
+def _send_pubkey(source: _Source, to: _To, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         remote.send_client_pubkey(to, source)
     done(f"the public key of {source} is on its way to {to}", as_json, source=source, target=to, sent=True)
 
 
-def _remove_pubkey(access: Access, source: _Source, target: _From, as_json: JsonFlag = False) -> None:
+def _remove_pubkey(source: _Source, target: _From, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         remote.remove_client_pubkey(target, source)
     done(
@@ -203,7 +208,7 @@ def _remove_pubkey(access: Access, source: _Source, target: _From, as_json: Json
     )
 
 
-def _reset_pubkeys(access: Access, name: _Name, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
+def _reset_pubkeys(name: _Name, yes: YesFlag = False, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         confirm(f"Take all public keys from {name}?", yes)
         remote.reset_client_pubkeys(name)

@@ -96,7 +96,6 @@ def register(group: typer.Typer) -> None:
 
 
 def _create(
-    access: Access,
     source: _Source,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The client's name.")] = None,
     id: Annotated[
@@ -106,6 +105,8 @@ def _create(
         bool, typer.Option("--replace", help="Give a client that is registered already this key.")
     ] = False,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     source.check()
     if (name is None) == (id is None):

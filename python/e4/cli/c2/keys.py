@@ -19,7 +19,6 @@ __all__ = ["register"]
 
 
 def _new_c2_key(
-    access: Access,
     force: Annotated[bool, typer.Option("--force", help="Do it without asking.")] = False,
     confirmed: Annotated[
         bool,
@@ -31,13 +30,16 @@ def _new_c2_key(
     yes: YesFlag = False,
     watched: WatchFlag = False,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     if confirmed and (force or watched):
         raise Usage("--confirm makes no key: leave out --force and --watch")
     with access.remote() as remote:
         if confirmed:
             confirm(
-                "Forget C2's older keys? A client that does not have the newest can then not be reached any more.",
+                "Forget C2's older keys? "
+                "A client that does not have the newest can then not be reached any more.",
                 yes,
             )
             remote.confirm_c2_key()
@@ -51,11 +53,12 @@ def _new_c2_key(
 
 
 def _c2_public_key(
-    access: Access,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write its 32 bytes there instead.")
     ] = None,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     with access.remote() as remote:
         key = remote.c2_public_key()

@@ -23,11 +23,12 @@ __all__ = ["register"]
 
 
 def _login(
-    access: Access,
     no_token: Annotated[
         bool, typer.Option("--no-token", help="The server asks for no token ('--auth none').")
     ] = False,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     name = access.profile or _profile.DEFAULT
     given = access.fresh()
@@ -47,7 +48,8 @@ def _login(
         document({"profile": name, "url": profile.url, "file": str(path)} | json_of(info))
     else:
         print(
-            f"logged in to {shown(profile.url)} ({info.mode}, {info.clients} clients), kept in {shown(str(path))}"
+            f"logged in to {shown(profile.url)} ({info.mode}, {info.clients} clients), "
+            f"kept in {shown(str(path))}"
         )
 
 
@@ -70,7 +72,7 @@ def _logout(
     )
 
 
-def _info(access: Access, as_json: JsonFlag = False) -> None:
+def _info(as_json: JsonFlag = False, *, access: Access) -> None:
     profile = access.resolved()
     with open_remote(profile, access.timeout) as remote:
         info = remote.info()
@@ -94,7 +96,7 @@ _COMMANDS = (
         _login,
         "Keep a server's address and a token, for the commands that follow.",
         "--url https://c2.example:8888 --token-file admin.token\n--data /srv/c2 --profile here",
-        "Without --token-file e4 asks for the token. The file is ~/.config/e4/c2.toml, readable by you alone.",
+        "Without --token-file e4 asks for the token. Kept in ~/.config/e4/c2.toml, readable by you alone.",
     ),
     Entry("logout", _logout, "Forget what 'login' has kept.", "\n--profile here"),
     Entry("info", _info, "Show the server: its address, version and mode, how much it holds.", ""),

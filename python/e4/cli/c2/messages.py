@@ -111,7 +111,7 @@ def _text(given: str) -> str:
     return sys.stdin.read() if given == "-" else given
 
 
-def _protect(access: Access, topic: _Topic, data: _Data) -> None:
+def _protect(topic: _Topic, data: _Data, *, access: Access) -> None:
     data.check()
     payload = data.read()
     if not payload:
@@ -121,7 +121,7 @@ def _protect(access: Access, topic: _Topic, data: _Data) -> None:
     data.write(message, readable=False, topic=topic, protected=True)
 
 
-def _unprotect(access: Access, topic: _Topic, data: _Data) -> None:
+def _unprotect(topic: _Topic, data: _Data, *, access: Access) -> None:
     data.check()
     message = data.read()
     with access.remote() as remote:

@@ -36,7 +36,7 @@ _Topics = Annotated[list[str], typer.Argument(metavar="TOPIC...", help="The topi
 _Client = Annotated[str, typer.Argument(metavar="CLIENT", help="The client.")]
 
 
-def _create(access: Access, topic: _Topic, as_json: JsonFlag = False) -> None:
+def _create(topic: _Topic, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         with contextlib.suppress(NotFound):
             remote.get_topic(topic)
@@ -45,7 +45,7 @@ def _create(access: Access, topic: _Topic, as_json: JsonFlag = False) -> None:
     done(f"topic {topic} has a key", as_json, **_members(made, None))
 
 
-def _rotate(access: Access, topic: _Topic, watched: WatchFlag = False, as_json: JsonFlag = False) -> None:
+def _rotate(topic: _Topic, watched: WatchFlag = False, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         remote.get_topic(topic)  # a name that is mistyped must not become a topic
         made, job = remote.new_topic(topic)
@@ -65,7 +65,6 @@ def _members(topic: Topic, job: Job | None) -> dict[str, object]:
 
 
 def _list(
-    access: Access,
     prefix: Annotated[
         str, typer.Option("--prefix", metavar="TEXT", help="Only those whose names begin so.")
     ] = "",
@@ -74,6 +73,8 @@ def _list(
     ] = None,
     limit: LimitOption = None,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     if prefix and client is not None:
         raise Usage("--prefix and --client exclude each other: give one of them")
@@ -85,7 +86,7 @@ def _list(
         listed(topics, TOPICS, as_json, none="no topics")
 
 
-def _show(access: Access, topic: _Topic, as_json: JsonFlag = False) -> None:
+def _show(topic: _Topic, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         known = remote.get_topic(topic)
     if as_json:
@@ -103,14 +104,14 @@ def _show(access: Access, topic: _Topic, as_json: JsonFlag = False) -> None:
     details(facts)
 
 
-def _remove(access: Access, topic: _Topic, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
+def _remove(topic: _Topic, yes: YesFlag = False, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         confirm(f"Forget the topic {topic} and its keys? What they protect, C2 can then open no more.", yes)
         remote.remove_topic(topic)
     done(f"topic {topic} is forgotten", as_json, removed=topic)
 
 
-def _attach(access: Access, client: _Client, topics: _Topics, as_json: JsonFlag = False) -> None:
+def _attach(client: _Client, topics: _Topics, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         if len(topics) == 1:
             remote.new_topic_client(client, topics[0])
@@ -119,7 +120,7 @@ def _attach(access: Access, client: _Client, topics: _Topics, as_json: JsonFlag 
     done(f"{client}: {_the_keys(topics)} on the way", as_json, client=client, topics=topics, attached=True)
 
 
-def _detach(access: Access, client: _Client, topics: _Topics, as_json: JsonFlag = False) -> None:
+def _detach(client: _Client, topics: _Topics, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         if len(topics) == 1:
             remote.remove_topic_client(client, topics[0])
@@ -134,7 +135,6 @@ def _the_keys(topics: list[str], one: str = "the key", many: str = "the keys") -
 
 
 def _count(
-    access: Access,
     client: Annotated[
         str | None, typer.Option("--client", metavar="NAME", help="Count this client's topics and links.")
     ] = None,
@@ -142,6 +142,8 @@ def _count(
         str | None, typer.Option("--topic", metavar="TOPIC", help="Count the clients that have its key.")
     ] = None,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     if client is not None and topic is not None:
         raise Usage("--client and --topic exclude each other: give one of them")

@@ -53,11 +53,13 @@ _FormatOption = Annotated[
 ]
 
 
-def _clients(access: Access, file: _File, form: _FormatOption = None, as_json: JsonFlag = False) -> None:
+def _clients(file: _File, form: _FormatOption = None, as_json: JsonFlag = False, *, access: Access) -> None:
     _import(access, file, form, as_json, lambda remote, data, form: remote.import_clients_file(data, form))
 
 
-def _memberships(access: Access, file: _File, form: _FormatOption = None, as_json: JsonFlag = False) -> None:
+def _memberships(
+    file: _File, form: _FormatOption = None, as_json: JsonFlag = False, *, access: Access
+) -> None:
     _import(
         access, file, form, as_json, lambda remote, data, form: remote.import_memberships_file(data, form)
     )
@@ -127,7 +129,6 @@ def _rows(data: BinaryIO, form: Format) -> int | None:
 
 
 def _export(
-    access: Access,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="Write it to a new file.", show_default="standard output"),
@@ -138,6 +139,8 @@ def _export(
             "--memberships", help="Only who has which topic's key, as CSV for 'import memberships'."
         ),
     ] = False,
+    *,
+    access: Access,
 ) -> None:
     if out is not None and out.exists():
         raise Failed(f"{out} exists already: choose another name")
@@ -179,8 +182,8 @@ _IMPORTS = (
         _clients,
         "Register the clients of a file.",
         "fleet.csv\nfleet.jsonl --json",
-        "CSV has the columns 'name' (or 'id', in hex) and 'key'; JSON lines have these members. A key is in hex "
-        "or base64: 32 bytes, in public-key mode those of the public key.",
+        "CSV has the columns 'name' (or 'id', in hex) and 'key'; JSON lines have these members. A key is in "
+        "hex or base64: 32 bytes, in public-key mode those of the public key.",
     ),
     Entry(
         "memberships",

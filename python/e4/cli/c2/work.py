@@ -23,10 +23,11 @@ K = TypeVar("K", JobState, CommandState)
 
 
 def _job(
-    access: Access,
     id: Annotated[int, typer.Argument(metavar="ID", help="The job's number.")],
     watched: WatchFlag = False,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     with access.remote() as remote:
         if watched:
@@ -51,12 +52,13 @@ def _job(
 
 
 def _jobs(
-    access: Access,
     state: Annotated[
         str | None, typer.Option("--state", metavar="STATE", help="Only those that are in this state.")
     ] = None,
     limit: LimitOption = None,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     wanted = None if state is None else _one_of(JobState, state, "--state")
     with access.remote() as remote:
@@ -65,7 +67,6 @@ def _jobs(
 
 
 def _commands(
-    access: Access,
     client: Annotated[
         str | None, typer.Option("--client", metavar="NAME", help="Only those for this client.")
     ] = None,
@@ -75,6 +76,8 @@ def _commands(
     job: Annotated[int | None, typer.Option("--job", metavar="ID", help="Only those of this job.")] = None,
     limit: LimitOption = None,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     wanted = None if state is None else _one_of(CommandState, state, "--state")
     with access.remote() as remote:
@@ -85,14 +88,13 @@ def _commands(
         listed(commands, COMMANDS, as_json, none="no commands")
 
 
-def _retry(access: Access, as_json: JsonFlag = False) -> None:
+def _retry(as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
         remote.retry_commands()
     done("commands that the broker refused are tried again now", as_json, retried=True)
 
 
 def _events(
-    access: Access,
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on with new events as they happen, up to Ctrl-C.")
     ] = False,
@@ -116,6 +118,8 @@ def _events(
     ] = None,
     limit: LimitOption = None,
     as_json: JsonFlag = False,
+    *,
+    access: Access,
 ) -> None:
     wanted = [kind for text in kinds or [] for kind in _kinds(text)]
     with access.remote() as remote:
@@ -124,8 +128,8 @@ def _events(
             listed(events, EVENTS, as_json, live=True)
             return
         start = None if after is None else str(after)
-        events = paged(lambda cursor, size: remote.page_events(cursor or start, size, kinds=wanted), limit)
-        listed(events, EVENTS, as_json, none="no events")
+        kept = paged(lambda cursor, size: remote.page_events(cursor or start, size, kinds=wanted), limit)
+        listed(kept, EVENTS, as_json, none="no events")
 
 
 def _kinds(text: str) -> list[EventKind]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -46,17 +47,26 @@ def outgoing(
     number: int, client: str = "alice", kind: Any = CommandKind.RESET_TOPICS, **values: Any
 ) -> Outgoing:
     """A claimed command; of SetTopicKey with a topic."""
-    fields: dict[str, Any] = dict(
-        command=number, client_id=crypto.hash_id_alias(client), client_row=sum(client.encode()),
-        client=client, kind=kind, key_version=1, client_key=KEY, c2_key_version=0,
-        topic_row=None, topic_hash=None, topic="", topic_version=None, topic_key=None,
-        source_row=None, source_id=None, source="", source_version=None, source_key=None,
-        new_version=None, new_key=None, new_transit=None, attempts=0, job_id=None, last_timestamp=None,
-    )  # fmt: skip
+    fields: dict[str, Any] = {field.name: None for field in dataclasses.fields(Outgoing)} | {
+        "command": number,
+        "client_id": crypto.hash_id_alias(client),
+        "client_row": sum(client.encode()),
+        "client": client,
+        "kind": kind,
+        "key_version": 1,
+        "client_key": KEY,
+        "c2_key_version": 0,
+        "topic": "",
+        "source": "",
+        "attempts": 0,
+    }
     if kind == CommandKind.SET_TOPIC_KEY:
-        fields |= dict(
-            topic_row=5, topic_hash=crypto.hash_topic("t"), topic="t", topic_version=1, topic_key=TOPIC_KEY
-        )
+        fields |= {
+            "topic_row": 5,
+            "topic_hash": crypto.hash_topic("t"),
+            "topic_version": 1,
+            "topic_key": TOPIC_KEY,
+        }
     return Outgoing(**(fields | values))
 
 
@@ -178,9 +188,7 @@ class FakePublisher:
             raise MqttError("cannot reach the broker")
         self.connected = True
 
-    def send(
-        self, messages: Iterable[tuple[str, bytes, bool]], timeout_without_progress: float
-    ) -> Iterator[Outcome]:
+    def send(self, messages: Iterable[Any], timeout_without_progress: float) -> Iterator[Outcome]:
         answers: list[Outcome] = []
         for number, message in enumerate(messages):
             place = len(self.messages)

@@ -95,9 +95,7 @@ def test_a_refused_command_has_its_reason_and_its_time() -> None:
     assert desk.service.sent == [(3, T0)]
     ((number, reason, retry_at),) = desk.service.failed
     assert (number, reason) == (1, "not authorized")
-    assert (
-        2000 <= retry_at - desk.clock() <= 4000
-    )  # the third attempt: four times the first wait, with jitter
+    assert 2000 <= retry_at - desk.clock() <= 4000  # four times the first wait, with jitter
     status = desk.sender.status()
     assert (status.failed, status.sent, status.pending, status.oldest) == (1, 1, 1, 17)
 

@@ -28,11 +28,10 @@ _INT64 = range(-(1 << 63), 1 << 63)
 
 
 def render(message: Message) -> bytes:
-    """The JSON form of a message, in UTF-8."""
-    members = MessageToDict(
-        message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
-    )
-    return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+    """The JSON form of a message, in UTF-8; its members are in the order of its fields."""
+    members = MessageToDict(message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True)
+    ordered = {field.name: members[field.name] for field in message.DESCRIPTOR.fields}
+    return json.dumps(ordered, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def parse(body: bytes) -> dict[str, Any]:

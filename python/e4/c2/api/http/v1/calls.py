@@ -5,7 +5,6 @@ Who calls is found out by the `gate` before anything of a request is read.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Header, Path, Query, Request, Response
 from pydantic import BeforeValidator, WithJsonSchema
 
@@ -69,11 +69,18 @@ Prefix = Annotated[str, Query(max_length=_NAME_MAX, description="only names that
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, and what there is to be called."""
+    """Who calls, and what there is to be called.
+
+    Args:
+        admit: finds out again who calls, for what goes on for long. Takes time: not for the event loop.
+        imports: how many may be carried out at once.
+    """
 
     service: Service
     feed: Feed
     call: Call
+    admit: Callable[[], Call]
+    imports: CapacityLimiter
 
     def change(
         self,
@@ -149,7 +156,8 @@ async def _changing(
             min_length=1,
             max_length=_KEY_MAX,
             pattern=r"^[!-~]+$",
-            description="A second request with the same key and content has no second effect and gets the same answer.",
+            description="A second request with the same key and content has no second effect, and gets "
+            "the same answer.",
         ),
     ] = None,
 ) -> Caller:

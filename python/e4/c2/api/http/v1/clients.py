@@ -66,9 +66,7 @@ def page_clients(
     return page_of(Page(found))
 
 
-@router.post(
-    "/clients", status_code=201, response_model=ClientOut, responses={**_REPLACED, **answers(409)}
-)
+@router.post("/clients", status_code=201, response_model=ClientOut, responses={**_REPLACED, **answers(409)})
 def new_client(body: NewClient, caller: Changing) -> Response:
     """Register a client with its key; an existing client gets the key instead of its own.
 
@@ -113,10 +111,10 @@ def resync_client(name: PathName, caller: Changing) -> Response:
     return caller.change(lambda call: caller.service.clients.resync_client(call, name))
 
 
-@router.post("/clients/{name}/new-key", status_code=204, responses=answers(404, 409))
+@router.post("/clients/{name}/new-key", response_model=ClientOut, responses=answers(404, 409))
 def new_client_key(name: PathName, caller: Changing) -> Response:
     """Make the client a new key and send it under the one that it has, which is kept until confirmed."""
-    return caller.change(lambda call: caller.service.keys.new_client_key(call, name))
+    return caller.change(lambda call: caller.service.keys.new_client_key(call, name), 200, to_json)
 
 
 @router.post("/clients/{name}/confirm-key", status_code=204, responses=answers(404, 409))
@@ -125,9 +123,7 @@ def confirm_client_key(name: PathName, caller: Changing) -> Response:
     return caller.change(lambda call: caller.service.keys.confirm_client_key(call, name))
 
 
-@router.post(
-    "/batch/clients", status_code=201, response_model=ListOf[ClientOut], responses=answers(409)
-)
+@router.post("/batch/clients", status_code=201, response_model=ListOf[ClientOut], responses=answers(409))
 def new_clients(body: NewClients, caller: Changing) -> Response:
     """Register up to 1000 clients: all, or none if one is refused."""
     pairs = [(each.client(), each.key) for each in body.clients]
@@ -140,7 +136,7 @@ def reset_clients(body: Names, caller: Changing) -> Response:
     return caller.change(lambda call: caller.service.clients.reset_clients(call, [*body.clients]))
 
 
-@router.post("/batch/new-key", status_code=204, responses=answers(404, 409))
+@router.post("/batch/new-key", response_model=ListOf[ClientOut], responses=answers(404, 409))
 def new_client_keys(body: Names, caller: Changing) -> Response:
     """Make up to 1000 clients new keys: all, or none if one is unknown."""
-    return caller.change(lambda call: caller.service.keys.new_client_keys(call, [*body.clients]))
+    return caller.change(lambda call: caller.service.keys.new_client_keys(call, [*body.clients]), 200, listed)

@@ -35,9 +35,7 @@ __all__ = ["router"]
 router = APIRouter()
 
 
-@router.get(
-    "/clients/{name}/links", tags=["links"], response_model=PageOf[ClientOut], responses=answers(404)
-)
+@router.get("/clients/{name}/links", tags=["links"], response_model=PageOf[ClientOut], responses=answers(404))
 def page_linked_clients(
     name: PathName, caller: Reading, limit: Limit = 100, cursor: Cursor = None
 ) -> Response:

@@ -251,6 +251,12 @@ class CommandOut(_Out):
     job: int | None
 
 
+class RetriedOut(_Out):
+    """How many commands are tried again."""
+
+    count: Count
+
+
 class JobOut(_Out):
     """Work on many clients, and how far it has come."""
 

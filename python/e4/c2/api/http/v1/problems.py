@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from e4.c2.api.errors import INTERNAL, NOT_FOUND, NOT_IMPLEMENTED, TOO_LARGE, Answer, answer_to
 from e4.c2.api.http.v1.models import Problem
@@ -57,14 +58,16 @@ def problem(answer: Answer, request_id: str) -> dict[str, Any]:
     }
 
 
-def problem_response(answer: Answer, request_id: str) -> Response:
+def problem_response(scope: Scope, answer: Answer) -> Response:
     """An error as the answer to a request."""
+    state = scope["state"]
+    state["outcome"] = answer.code  # for the metrics
     headers = {"content-type": _TYPE}
     if answer.http == HTTPStatus.UNAUTHORIZED:
-        headers["www-authenticate"] = "Bearer"
+        headers["www-authenticate"] = 'Bearer realm="e4"'
     if answer.http == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = "1"
-    body = json.dumps(problem(answer, request_id), ensure_ascii=False)
+    body = json.dumps(problem(answer, state["request_id"]), ensure_ascii=False)
     return Response(body.encode("utf-8", "backslashreplace"), answer.http, headers)
 
 
@@ -79,13 +82,13 @@ def describe(errors: Sequence[Mapping[str, Any]]) -> Answer:
 
 async def on_error(request: Request, error: Exception) -> Response:
     """For `E4Error`, and for whatever was not foreseen."""
-    return problem_response(answer_to(error), request_id_of(request))
+    return problem_response(request.scope, answer_to(error))
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:
     """For a body or parameters that are not as described."""
     assert isinstance(error, RequestValidationError)
-    return problem_response(describe(error.errors()), request_id_of(request))
+    return problem_response(request.scope, describe(error.errors()))
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -93,14 +96,9 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     known = {404: NOT_FOUND, 405: NOT_IMPLEMENTED, 413: TOO_LARGE, 500: INTERNAL}
     answer = known.get(error.status_code) or Answer(3, error.status_code, "InvalidRequest", str(error.detail))
-    response = problem_response(answer, request_id_of(request))
+    response = problem_response(request.scope, answer)
     response.headers.update(error.headers or {})
     return response
-
-
-def request_id_of(request: Request) -> str:
-    """The id that this request has in the log."""
-    return str(request.scope["e4.request_id"])
 
 
 def _cause(error: Mapping[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from e4.c2.api.http.v1.models import (
     NewToken,
     NewTokenOut,
     PageOf,
+    RetriedOut,
     ServerInfoOut,
     TokenOut,
 )
@@ -62,10 +63,12 @@ def page_commands(
     )
 
 
-@router.post("/commands/retry", tags=["commands"], status_code=204, responses=answers(409))
+@router.post("/commands/retry", tags=["commands"], response_model=RetriedOut, responses=answers(409))
 def retry_commands(caller: Changing) -> Response:
     """Try commands that the broker refused again now, instead of after their waiting times."""
-    return caller.change(lambda call: caller.service.commands.retry_commands(call))
+    return caller.change(
+        lambda call: caller.service.commands.retry_commands(call), 200, lambda count: {"count": count}
+    )
 
 
 @router.get("/commands/{id}", tags=["commands"], response_model=CommandOut, responses=answers(404))
@@ -106,9 +109,7 @@ def page_tokens(caller: Reading, limit: Limit = 100, cursor: Cursor = None) -> R
     return page_of(caller.service.tokens.page_tokens(caller.call, cursor, limit))
 
 
-@router.post(
-    "/tokens", tags=["tokens"], status_code=201, response_model=NewTokenOut, responses=answers(409)
-)
+@router.post("/tokens", tags=["tokens"], status_code=201, response_model=NewTokenOut, responses=answers(409))
 def new_token(body: NewToken, caller: Changing) -> Response:
     """Make a token. Its secret is in this answer alone: an idempotency key does not bring it back (409)."""
 

@@ -1,0 +1,76 @@
+"""The application: routers, errors, and the OpenAPI description."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from e4.c2.api.feed import Feed
+from e4.c2.api.http.v1 import clients, events, keys, records, topics, transfer
+from e4.c2.api.http.v1.gate import Gate
+from e4.c2.api.http.v1.problems import on_error, on_http_error, on_invalid
+from e4.c2.auth import Authenticator
+from e4.c2.service import Service
+from e4.errors import E4Error
+
+__all__ = ["make_v1"]
+
+_TEXT = """\
+The key server of e4: it holds the keys of clients and topics, and sends clients their commands over MQTT.
+
+Names are one segment of a path each: `/` in them is written `%2F`. A client that was registered by its id
+alone has that id in hex as its name. Keys are only ever accepted, never given back. What an operation sends
+to clients is queued with it, and leaves when the broker is there.
+
+Lists come in pages: `next` is the `cursor` of the following one. A change with an `Idempotency-Key` can be
+sent again: it is done once, and answered as at first, with `Idempotent-Replayed: true`. Errors are problem
+details (RFC 9457), with the error's name as `code`.
+"""
+
+
+def make_v1(service: Service, authenticator: Authenticator, feed: Feed) -> ASGIApp:
+    """The ASGI application of the resource API, to be mounted at /api/v1.
+
+    Args:
+        service: does the operations.
+        authenticator: tells who calls.
+        feed: of the events.
+    """
+    # Without a page of documentation: the usual ones load their scripts from elsewhere.
+    app = FastAPI(title="e4 C2", docs_url=None, redoc_url=None, redirect_slashes=False)
+    for module in (clients, topics, keys, records, events, transfer):
+        app.include_router(module.router)
+    app.add_exception_handler(E4Error, on_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(Exception, on_error)
+    app.openapi = lambda: _description(app, authenticator.required)  # type: ignore[method-assign]
+    return Gate(app, service, authenticator, feed)
+
+
+def _description(app: FastAPI, token_needed: bool) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title="e4 C2",
+            version=importlib.metadata.version("e4"),
+            description=_TEXT,
+            routes=app.routes,
+            servers=[{"url": "/api/v1"}],
+            license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        )
+        bearer = {"type": "http", "scheme": "bearer", "description": "secret of a token"}
+        schema["components"]["securitySchemes"] = {"bearer": bearer}
+        schema["security"] = [{"bearer": []}] if token_needed else [{}, {"bearer": []}]
+        for name in ("HTTPValidationError", "ValidationError"):  # answers of FastAPI's that are not ours
+            schema["components"]["schemas"].pop(name, None)
+        for path in schema["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        app.openapi_schema = schema
+    return app.openapi_schema

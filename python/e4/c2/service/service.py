@@ -1,0 +1,99 @@
+"""All operations of the key server, in groups. Knows no HTTP, no SQL and no broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from e4.c2.model import Mode
+from e4.c2.service._change import Change
+from e4.c2.service._core import Core
+from e4.c2.service._expand import expand
+from e4.c2.service.clients import Clients
+from e4.c2.service.keys import Keys
+from e4.c2.service.links import Links
+from e4.c2.service.members import Members
+from e4.c2.service.messages import Messages
+from e4.c2.service.outbox import settle
+from e4.c2.service.records import Audit, Commands, Events, Jobs
+from e4.c2.service.setup import mode_of
+from e4.c2.service.tokens import Tokens
+from e4.c2.service.topics import Topics
+
+if TYPE_CHECKING:
+    from e4.c2.storage import Outgoing, Store, Transaction
+    from e4.c2.vault import Vault
+
+__all__ = ["Service"]
+
+
+class Service:
+    """The operations on one database. Safe to use from many threads; every call is one short transaction.
+
+    Args:
+        store: the database.
+        vault: its keys, open.
+        clock: milliseconds since the epoch.
+        notify: called after a commit that queued commands or appended events.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        notify: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._core = core = Core(store, vault, mode_of(store), clock, notify)
+        self.clients = Clients(core)
+        self.topics = Topics(core)
+        self.members = Members(core)
+        self.links = Links(core)
+        self.keys = Keys(core)
+        self.messages = Messages(core)
+        self.commands = Commands(core)
+        self.jobs = Jobs(core)
+        self.events = Events(core)
+        self.audit = Audit(core)
+        self.tokens = Tokens(core)
+
+    @property
+    def mode(self) -> Mode:
+        """The mode of the database."""
+        return self._core.mode
+
+    def run_jobs_once(self) -> bool:
+        """Queue one chunk of a job's commands; whether there may be more to do."""
+
+        def work(change: Change) -> bool:
+            change.touched_jobs()
+            job = change.tx.jobs.lock_next()
+            if job is not None:
+                expand(change, job)
+            return job is not None
+
+        return self._core.transact(work)
+
+    def delivered(
+        self,
+        tx: Transaction,
+        sent: Sequence[tuple[Outgoing, int]],
+        failed: Sequence[tuple[Outgoing, str, int]] = (),
+        superseded: Sequence[Outgoing] = (),
+    ) -> None:
+        """Settle what a sender did, in the transaction of its claim; it calls `notify` after the commit.
+
+        Args:
+            tx: of the claim.
+            sent: commands whose PUBCOMP was seen, and the second they were dated.
+            failed: commands that the broker refused, why, and when to try again.
+            superseded: commands about something that is gone.
+        """
+        change = Change(tx, self._core.vault, self._core.mode, self._core.clock())
+        settle(change, sent, failed, superseded)
+        change.finish()
+
+    def notify(self) -> None:
+        """Wake whoever waits for commands or events."""
+        self._core.notify()
