@@ -9,6 +9,7 @@ import pytest
 
 from tests._broker import Broker
 from tests.integration._peers import KINDS, MODES, VERSIONS, Peers, Plain
+from tests.integration._publishing import Publishers, RawBrokers
 
 
 @pytest.fixture(params=KINDS)
@@ -43,3 +44,19 @@ def plain() -> Iterator[Callable[..., Plain]]:
     yield make
     for client in made:
         client.close()
+
+
+@pytest.fixture
+def publishers() -> Iterator[Publishers]:
+    """Makes publishers of commands, connected unless told otherwise."""
+    made = Publishers()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def raw() -> Iterator[RawBrokers]:
+    """Makes brokers that say what a test says, byte by byte."""
+    made = RawBrokers()
+    yield made
+    made.close()

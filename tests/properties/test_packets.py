@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import pytest
@@ -35,7 +36,7 @@ def encoded(packet: Packet) -> bytes:
 
 def in_pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     at = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
-    return [data[start:end] for start, end in zip(at, at[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(at)]
 
 
 @given(STREAMS, st.lists(st.integers(0, 300), max_size=20), VERSIONS)

@@ -33,8 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from e4.c2.model import Actor, Call, Mode, Role
-from e4.c2.service import Service
-from e4.c2.service.setup import initialise, open_vault
+from e4.c2.service import Service, setup
 from e4.c2.settings import FILE, Configuration, load, render_file
 from e4.c2.storage import Store
 from e4.c2.vault import Vault
@@ -43,12 +42,14 @@ from e4.errors import Conflict, DatabaseError, InvalidPassword, InvalidSettings,
 __all__ = [
     "Made",
     "certificate_end",
+    "change_passphrase",
     "check_certificate",
     "check_free",
     "check_passphrase",
     "fingerprint",
     "lock",
     "make",
+    "migrate",
     "open_database",
     "write_secret",
 ]
@@ -182,20 +183,39 @@ def open_database(configuration: Configuration, passphrase: str) -> tuple[Store,
     """
     store = Store.open(configuration.database_url())
     try:
-        return store, open_vault(store, passphrase)
+        return store, setup.open_vault(store, passphrase)
     except BaseException:
         store.close()
         raise
+
+
+def change_passphrase(configuration: Configuration, old: str, new: str) -> None:
+    """Change the passphrase; a running server goes on.
+
+    Raises:
+        InvalidPassword: the new one is too short.
+        WrongPassphrase: the old one is another database's.
+        DatabaseError: see `open_database`.
+    """
+    check_passphrase(new)
+    store = Store.open(configuration.database_url())
+    try:
+        setup.change_passphrase(store, old, new)
+    finally:
+        store.close()
+
+
+def migrate(configuration: Configuration) -> None:
+    """Bring the database up to this version. Raises `DatabaseError`, also while a server uses it."""
+    with lock(configuration):
+        Store.migrate(configuration.database_url()).close()
 
 
 def _fill(configuration: Configuration, mode: Mode, passphrase: str) -> tuple[str, bytes | None]:
     """Make the database: its vault, its first token, in public-key mode C2's key pair."""
     store = Store.create(configuration.database_url())
     try:
-        with store.read() as tx:
-            if tx.vault.get() is not None:
-                raise Conflict("the database holds a key server already: give an empty one")
-        vault = initialise(store, mode, passphrase, time.time_ns() // 1_000_000)
+        vault = setup.initialise(store, mode, passphrase, time.time_ns() // 1_000_000)
         service = Service(store, vault)
         call = Call(Actor("init", Role.ADMIN, protect=True), request_id="init")
         _, token = service.tokens.new_token(call, "admin", Role.ADMIN, True, None)

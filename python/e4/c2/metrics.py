@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -39,6 +47,7 @@ class DeliveryState:
         oldest_seconds: age of the oldest of them; 0 if there is none.
         in_flight: published, and not yet acknowledged.
         sent: commands sent by this process; failed and superseded likewise.
+        jobs: that are running.
     """
 
     alive: bool
@@ -50,6 +59,7 @@ class DeliveryState:
     sent: int
     failed: int
     superseded: int
+    jobs: int
 
 
 class Metrics:
@@ -61,6 +71,7 @@ class Metrics:
     """
 
     def __init__(self, mode: str, delivery: Callable[[], DeliveryState]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
@@ -131,6 +142,7 @@ class _DeliveryCollector(Collector):
             ("commands_oldest_seconds", "Age of the oldest command in the outbox.", state.oldest_seconds),
             ("commands_in_flight", "Commands published and not yet acknowledged.", state.in_flight),
             ("broker_connected", "Whether the connection to the broker stands.", state.connected),
+            ("jobs_running", "Jobs that are not finished.", state.jobs),
         ):
             yield GaugeMetricFamily(f"e4_c2_{name}", text, value=float(value))
 
@@ -215,6 +227,7 @@ class Health:
                 "oldest_seconds": round(state.oldest_seconds, 1),
                 "in_flight": state.in_flight,
             },
+            "jobs": state.jobs,
             "certificate_days": int(days),
         }
         return not failures, report

@@ -22,6 +22,7 @@ INTERRUPTED = 130  # as a shell counts it: 128 + SIGINT
 _HINTS: dict[type[Exception], str] = {
     errors.TopicKeyMissing: "send the client one with 'e4 command set-topic-key'",
     errors.InvalidPassword: "choose a longer one",
+    errors.WrongPassphrase: "give the one of 'e4 c2 init', or of the last change",
     errors.NotConnected: "check that the broker runs there, or give another with --broker",
     errors.NotDelivered: "check the broker, or give it longer with --timeout",
     errors.Unauthenticated: "log in with 'e4 c2 login', or give a token with --token-file",

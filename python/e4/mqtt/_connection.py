@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 from e4.errors import MqttError
 from e4.mqtt import _packets
 from e4.mqtt._options import connection_error, plain_reason
-from e4.mqtt._packets import Ack, Connack, Disconnect, Malformed, Packet, Parser, Pingresp, reason_text
+from e4.mqtt._packets import (
+    Ack,
+    Connack,
+    Disconnect,
+    Malformed,
+    Packet,
+    Parser,
+    Pingresp,
+    connack_text,
+    reason_text,
+)
 from e4.mqtt._stream import Stream
 
 if TYPE_CHECKING:
@@ -142,10 +152,12 @@ class Connection:
         broker = f"the broker at {self._address}"
         if isinstance(answer, Malformed):
             raise MqttError(f"{broker} sent {answer.what}")
-        if isinstance(answer, Disconnect) or (isinstance(answer, Connack) and answer.reason):
+        if isinstance(answer, Disconnect):
             raise MqttError(f"{broker} refuses the connection: {reason_text(answer.reason)}")
         if not isinstance(answer, Connack):
             raise MqttError(f"{broker} does not answer CONNECT with CONNACK")
+        if answer.reason:
+            raise MqttError(f"{broker} refuses the connection: {connack_text(answer.reason)}")
         if answer.max_qos < 2:
             raise MqttError(f"{broker} takes no messages with QoS 2")
         return answer

@@ -29,6 +29,7 @@ __all__ = [
     "Packet",
     "Parser",
     "Pingresp",
+    "connack_text",
     "connect",
     "publish",
     "pubrel",
@@ -43,8 +44,9 @@ MAX_INCOMING = 65_536  # bytes of a packet that a broker may send: acknowledgeme
 
 _CONNACK, _PINGRESP, _DISCONNECT = 2, 13, 14
 _KINDS = (
-    "a packet of type 0", "a CONNECT", "a CONNACK", "a PUBLISH", "a PUBACK", "a PUBREC", "a PUBREL", "a PUBCOMP",
-    "a SUBSCRIBE", "a SUBACK", "an UNSUBSCRIBE", "an UNSUBACK", "a PINGREQ", "a PINGRESP", "a DISCONNECT", "an AUTH",
+    "a packet of type 0", "a CONNECT", "a CONNACK", "a PUBLISH", "a PUBACK", "a PUBREC", "a PUBREL",
+    "a PUBCOMP", "a SUBSCRIBE", "a SUBACK", "an UNSUBSCRIBE", "an UNSUBACK", "a PINGREQ", "a PINGRESP",
+    "a DISCONNECT", "an AUTH",
 )  # fmt: skip
 
 PINGREQ = b"\xc0\0"
@@ -367,8 +369,13 @@ def pubrel(id: int) -> bytes:
 
 
 def reason_text(code: int) -> str:
-    """A reason code in plain words; MQTT 3.1.1 has other numbers, in a CONNACK only."""
-    return _REASONS.get(code) or _OLD_REASONS.get(code) or f"reason {code:#04x}"
+    """A reason code of MQTT 5 in plain words."""
+    return _REASONS.get(code) or f"reason {code:#04x}"
+
+
+def connack_text(code: int) -> str:
+    """The reason of a CONNACK in plain words; those of MQTT 3.1.1 are other numbers."""
+    return _OLD_REASONS.get(code) or reason_text(code)
 
 
 def _text(text: str, what: str) -> bytes:

@@ -80,7 +80,7 @@ def test_connack() -> None:
     body = f"0000 {len(properties):02x} {everything}"
     assert parse(f"20{3 + len(properties):02x} {body}") == [answer]
     long = bytes.fromhex("1f00fa") + bytes(250)
-    assert parse(f"20 8302 0087 fd01 {long.hex()}") == [Connack(0x87)]
+    assert parse(f"20 8102 0087 fd01 {long.hex()}") == [Connack(0x87)]
 
 
 def test_disconnect() -> None:
@@ -142,7 +142,9 @@ def test_nothing_comes_after_what_is_malformed() -> None:
 
 def test_reasons_in_words() -> None:
     assert _packets.reason_text(0x97) == "quota exceeded"
-    assert _packets.reason_text(0x87) == _packets.reason_text(5) == "not authorized"
+    assert _packets.reason_text(4) == "disconnection with will message"
+    assert _packets.connack_text(4) == "user name or password is wrong"
+    assert _packets.connack_text(0x87) == _packets.connack_text(5) == "not authorized"
     assert _packets.reason_text(0xEE) == "reason 0xee"
 
 

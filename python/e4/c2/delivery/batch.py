@@ -86,7 +86,8 @@ class Batch:
         self._retain = retain
         self._go_on = go_on
         self._left: list[tuple[Outgoing, int]] = []  # in the order in which they left
-        self._done: set[int] = set()  # of these, by number
+        self._done: set[int] = set()  # of these, by number, what the broker has
+        self._answers = 0
         self._held: set[bytes] = set()  # clients to whom nothing more goes in this batch
         self.failed: list[tuple[Outgoing, str]] = []
         self.superseded: list[Outgoing] = []
@@ -128,16 +129,18 @@ class Batch:
             yield crypto.topic_for_id(out.client_id), message, clears or self._retain
 
     @property
-    def count(self) -> int:
-        """How many commands have left."""
-        return len(self._left)
+    def unknown(self) -> bool:
+        """Whether the broker has given no answer for some of those that have left."""
+        return self._answers < len(self._left)
 
     def acknowledged(self, number: int) -> None:
         """The broker has this one of `messages`, counted from 0."""
+        self._answers += 1
         self._done.add(number)
 
     def refused(self, number: int, reason: str) -> None:
         """The broker has refused this one of `messages`; its client's later ones wait behind it."""
+        self._answers += 1
         self._fail(self._left[number][0], reason)
 
     def sent(self) -> list[tuple[Outgoing, int]]:

@@ -43,5 +43,5 @@ class Janitor(Worker):
         with self._store.write() as tx:
             events = tx.events.prune(now - int(keep.keep_events_days * _DAY), _ROWS)
         with self._store.write() as tx:
-            answers = tx.idempotency.prune(now - int(keep.keep_idempotency_hours * _HOUR), _ROWS)
-        return _BREATH if max(commands, events, answers) >= _ROWS else _EVERY
+            tx.idempotency.prune(now - int(keep.keep_idempotency_hours * _HOUR))
+        return _BREATH if commands or events else _EVERY

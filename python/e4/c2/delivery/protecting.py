@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 from e4 import commands, crypto
 from e4.backend import SymKey, get
 from e4.c2.model import CommandKind
-from e4.errors import C2Error
+from e4.errors import C2Error, DatabaseError
 
 if TYPE_CHECKING:
     from e4.c2.storage import Outgoing, StoredC2Key
-    from e4.c2.vault import Vault
+    from e4.c2.vault import Table, Vault
 
-__all__ = ["Gone", "Protector"]
+__all__ = ["Damaged", "Gone", "Protector"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,12 @@ class Gone(C2Error):
     """What the command refers to is no longer there: its client, its topic, or a version of a key."""
 
     default = "what the command is about is no longer there"
+
+
+class Damaged(C2Error):
+    """A stored key does not open: this one command cannot be protected."""
+
+    default = "a stored key does not open"
 
 
 class Protector:
@@ -63,7 +69,9 @@ class Protector:
 
         Raises:
             Gone: it can never be sent.
-            E4Error: a stored key does not open or is not valid.
+            Damaged: a stored key does not open.
+            InvalidKey: a stored key is not one.
+            DatabaseError: C2's own keys cannot be read now.
         """
         return self._key(out).protect(self._plaintext(out), timestamp)
 
@@ -72,28 +80,33 @@ class Protector:
         if out.client_key is None:
             raise Gone
         if self._read_c2_keys is None:
-            return self._backend.SymKey(self._open(out))
+            return self._backend.SymKey(self._client_key(out, out.client_key))
         index = (out.client_row, out.key_version, out.c2_key_version)
         key = self._shared.get(index)
         if key is not None:
             self._shared.move_to_end(index)
             return key
-        public = crypto.public_ed25519_key_to_curve25519(self._open(out))
+        public = crypto.public_ed25519_key_to_curve25519(self._client_key(out, out.client_key))
         key = self._backend.SymKey(crypto.c2_shared_key(self._private_key(out.c2_key_version), public))
         self._shared[index] = key
         if len(self._shared) > _SHARED_KEYS:
             self._shared.popitem(last=False)
         return key
 
-    def _open(self, out: Outgoing) -> bytes:
-        assert out.client_key is not None
-        return self._vault.open_key("client_keys", out.client_row, out.key_version, out.client_key)
+    def _client_key(self, out: Outgoing, sealed: bytes) -> bytes:
+        return self._open("client_keys", out.client_row, out.key_version, sealed)
+
+    def _open(self, table: Table, row: int, version: int, sealed: bytes) -> bytes:
+        try:
+            return self._vault.open_key(table, row, version, sealed)
+        except DatabaseError as error:
+            raise Damaged(str(error)) from None
 
     def _private_key(self, version: int) -> bytes:
         private = self._c2_private.get(version)
         if private is None:
             stored = self._c2_key(version)
-            private = self._vault.open_key("c2_keys", version, version, stored.sealed)
+            private = self._open("c2_keys", version, version, stored.sealed)
             self._c2_private[version] = private
         return private
 
@@ -106,7 +119,8 @@ class Protector:
 
     def _plaintext(self, out: Outgoing) -> bytes:
         """The command, as its client reads it; made once per batch where many clients get the same."""
-        kind = out.kind
+        kind = int(out.kind)
+        index: tuple[int, int | None, int | None]
         if kind == CommandKind.SET_TOPIC_KEY:
             index = (kind, out.topic_row, out.topic_version)
         elif kind == CommandKind.SET_PUB_KEY:
@@ -124,7 +138,7 @@ class Protector:
         match out.kind:
             case CommandKind.SET_TOPIC_KEY:
                 row, version, sealed = _there(out.topic_row, out.topic_version, out.topic_key)
-                key = self._vault.open_key("topic_keys", row, version, sealed)
+                key = self._open("topic_keys", row, version, sealed)
                 return commands.SetTopicKey(key, _given(out.topic_hash))
             case CommandKind.REMOVE_TOPIC:
                 return commands.RemoveTopic(_given(out.topic_hash))
@@ -134,7 +148,7 @@ class Protector:
                 return commands.SetIdKey(self._new_key(out))
             case CommandKind.SET_PUB_KEY:
                 row, version, sealed = _there(out.source_row, out.source_version, out.source_key)
-                key = self._vault.open_key("client_keys", row, version, sealed)
+                key = self._open("client_keys", row, version, sealed)
                 return commands.SetPubKey(key, _given(out.source_id))
             case CommandKind.REMOVE_PUB_KEY:
                 return commands.RemovePubKey(_given(out.source_id))
@@ -149,8 +163,8 @@ class Protector:
         """The client's next key: symmetric, or in PK mode the private key kept until it is sent."""
         version, sealed = _given(out.new_version), _given(out.new_key)
         if self._read_c2_keys is None:
-            return self._vault.open_key("client_keys", out.client_row, version, sealed)
-        return self._vault.open_key("client_keys.transit", out.client_row, version, sealed)
+            return self._open("client_keys", out.client_row, version, sealed)
+        return self._open("client_keys.transit", out.client_row, version, sealed)
 
 
 def _given(value: T | None) -> T:

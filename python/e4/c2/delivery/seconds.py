@@ -33,7 +33,7 @@ class Seconds:
         self._not_after = store.clock()
         self._current = -1
         self._claim: Claim | None = None
-        self._shared = store.dialect != "sqlite"
+        self.shared = store.dialect != "sqlite"
 
     def use(self, claim: Claim) -> int | None:
         """The second to date a command with now; None while there is none to use.
@@ -45,7 +45,7 @@ class Seconds:
             DatabaseError: it cannot be announced, or the claim is lost.
         """
         now = self._clock() // 1000
-        if now == self._current and (claim is self._claim or not self._shared):
+        if now == self._current and (claim is self._claim or not self.shared):
             return now if now > claim.floor else None
         if now < self._current or now <= max(self._not_after, claim.floor):
             return None
@@ -56,6 +56,23 @@ class Seconds:
             return None
         self._current, self._claim = now, claim
         return now
+
+    def outlast(self, wait: Callable[[float], object]) -> None:
+        """Have nobody use the present second any more, for what was sent in it is not known.
+
+        A process alone remembers for itself what it has sent. Several do not know it of each other.
+
+        Args:
+            wait: called with the seconds until the next one.
+
+        Raises:
+            DatabaseError: it cannot be announced.
+        """
+        if not self.shared or self._claim is None:
+            return
+        while (now := self._clock() // 1000) <= self._current:
+            wait(self.wait())
+        self._store.advance_clock(now)
 
     def released(self) -> None:
         """The claim is over."""

@@ -7,6 +7,7 @@ fresh timestamps; the database tells in which second it last sent, so that it ne
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -228,20 +229,26 @@ class Sender(Worker):
                     batch.refused(outcome.number, str(outcome.error))
         except Exception as caught:  # what is known by now is written down first
             error = caught
-        moved = self._settle(claim, batch)
+        if batch.unknown:
+            seconds.outlast(time.sleep)
+        moved = self._settle(claim, batch, seconds)
         if error is None:
             error = batch.error
         if error is not None:
             raise error
         return moved
 
-    def _settle(self, claim: Claim, batch: Batch) -> bool:
+    def _settle(self, claim: Claim, batch: Batch, seconds: Seconds) -> bool:
         sent = batch.sent()
-        if not (sent or batch.failed or batch.superseded):
-            return False
         failed = [(out, reason, self._retry_at(out)) for out, reason in batch.failed]
+        if not (sent or failed or batch.superseded):
+            if seconds.shared:
+                with claim.write():  # only says that the claim came to its end
+                    pass
+            return False
         with claim.write() as tx:
             self._service.delivered(tx, sent, failed, batch.superseded)
+        self._service.notify()
         self._sent += len(sent)
         self._failed_count += len(failed)
         self._superseded += len(batch.superseded)

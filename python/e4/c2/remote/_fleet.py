@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, BinaryIO
 
 from e4.c2.jsonform import from_json
@@ -123,10 +124,15 @@ class Fleet(Base):
         return self._all(lambda cursor: self.page_clients(cursor, LIMIT, prefix))
 
     def export(self) -> Iterator[dict[str, Any]]:
-        """Everything but the keys: clients with their topics and links, then topics, as JSON objects."""
+        """Everything but the keys, one by one.
+
+        Yields:
+            ``{"topic": {...}}`` for each topic; then ``{"client": {...}}`` for each client, which has the
+            names of its ``topics``, and as ``links`` those of the sources linked to it.
+        """
         with self._transport.stream("GET", "export") as answer:
             for line in self._transport.lines(answer):
-                yield json.loads(line)
+                yield self._read(partial(json.loads, line))
 
     # --- Topics
 

@@ -104,17 +104,28 @@ class Records(Base):
         return _events.follow(self._transport, after, kinds)
 
     def page_events(
-        self, cursor: str | None = None, limit: int = 100, *, kinds: Sequence[EventKind] = ()
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        after: int | None = None,
+        kinds: Sequence[EventKind] = (),
     ) -> Page[Event]:
-        """Up to `limit` (1 to 1000) of the events that are kept, oldest first."""
-        return self._page(Event, "events", cursor, limit, kind=[kind.value for kind in kinds] or None)
+        """Up to `limit` (1 to 1000) of the events that are kept, oldest first.
+
+        Args:
+            after: number of the last event that is known; instead of a cursor.
+            kinds: which; all if empty. Then a page can be short although more follow.
+        """
+        wanted = [kind.value for kind in kinds] or None
+        return self._page(Event, "events", cursor, limit, after=after, kind=wanted)
 
     def page_audit(self, cursor: str | None = None, limit: int = 100) -> Page[AuditRow]:
-        """Up to `limit` (1 to 1000) rows of the audit, oldest first."""
+        """Up to `limit` (1 to 1000) rows of the audit, newest first."""
         return self._page(AuditRow, "audit", cursor, limit)
 
     def audit(self) -> Iterator[AuditRow]:
-        """All rows of the audit, oldest first."""
+        """All rows of the audit, newest first."""
         return self._all(lambda cursor: self.page_audit(cursor, LIMIT))
 
     def verify_audit(self) -> AuditCheck:

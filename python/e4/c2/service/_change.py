@@ -99,9 +99,7 @@ class Change:
     def set_topic_key(self, clients: Sequence[Client], topic: Topic, job: int | None = None) -> None:
         """SetTopicKey, with whatever key the topic has when it is sent."""
         self._supersede(clients, _TOPIC_COMMANDS, topic_hash=topic.hash)
-        self._queue(
-            clients, CommandKind.SET_TOPIC_KEY, topic_row=topic.row, topic_hash=topic.hash, job_id=job
-        )
+        self._queue(clients, CommandKind.SET_TOPIC_KEY, topic_row=topic.row, topic_hash=topic.hash, job=job)
 
     def remove_topic(self, clients: Sequence[Client], topic: Topic) -> None:
         """RemoveTopic."""
@@ -116,7 +114,7 @@ class Change:
     def set_pub_key(self, targets: Sequence[Client], source: Client, job: int | None = None) -> None:
         """SetPubKey, with the public key that the source has when it is sent."""
         self._supersede(targets, _PUB_KEY_COMMANDS, source_id=source.id)
-        self._queue(targets, CommandKind.SET_PUB_KEY, source_row=source.row, source_id=source.id, job_id=job)
+        self._queue(targets, CommandKind.SET_PUB_KEY, source_row=source.row, source_id=source.id, job=job)
 
     def remove_pub_key(self, target: Client, source: Client) -> None:
         """RemovePubKey."""
@@ -134,7 +132,7 @@ class Change:
 
     def set_c2_key(self, clients: Sequence[Client], new_version: int, job: int | None = None) -> None:
         """SetC2Key, under the versions that the clients have."""
-        self._queue(clients, CommandKind.SET_C2_KEY, new_version=new_version, job_id=job)
+        self._queue(clients, CommandKind.SET_C2_KEY, new_version=new_version, job=job)
 
     def clear_retained(self, client: Client) -> None:
         """No command follows for this client: all that wait are dropped, the retained one is cleared."""
@@ -204,7 +202,7 @@ class Change:
         source_row: int | None = None,
         source_id: bytes | None = None,
         new_version: int | None = None,
-        job_id: int | None = None,
+        job: int | None = None,
     ) -> None:
         make = partial(
             NewCommand,
@@ -215,7 +213,7 @@ class Change:
             source_row=source_row,
             source_id=source_id,
             new_version=new_version,
-            job_id=job_id,
+            job=job,
         )
         self.tx.commands.queue(
             [make(c.id, c.row, key_version=c.key_version, c2_key_version=c.c2_key_version) for c in clients]

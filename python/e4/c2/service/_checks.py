@@ -94,7 +94,7 @@ def check_client_key(mode: Mode, key: bytes) -> bytes:
 
 def page_size(limit: int) -> int:
     """The size of a page by cursor. Raises `InvalidRequest`."""
-    if not isinstance(limit, int) or not 1 <= limit <= LIMIT_MAX:
+    if not 1 <= limit <= LIMIT_MAX:
         raise InvalidRequest(f"limit must be from 1 to {LIMIT_MAX}")
     return limit
 
@@ -102,7 +102,7 @@ def page_size(limit: int) -> int:
 def window(offset: int, count: int, most: int = _NUMBER_MAX) -> tuple[int, int]:
     """The offset and count of a page of the deployed interface. Raises `InvalidRequest`."""
     for name, value in (("offset", offset), ("count", count)):
-        if not isinstance(value, int) or not 0 <= value <= _NUMBER_MAX:
+        if not 0 <= value <= _NUMBER_MAX:
             raise InvalidRequest(f"{name} must be from 0 to 2**63 - 1")
     return offset, min(count, most)
 

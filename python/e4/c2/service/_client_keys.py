@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from e4 import crypto
-from e4.c2.model import Client, EventKind, KeyState
+from e4.c2.model import Client, EventKind, JobKind, KeyState
+from e4.c2.service._expand import start
 from e4.errors import FailedPrecondition
 
 if TYPE_CHECKING:
     from e4.c2.service._change import Change
 
-__all__ = ["confirm", "next_client_key"]
+__all__ = ["confirm", "next_client_key", "tell_linked"]
 
 
 def next_client_key(change: Change, client: Client) -> Client:
@@ -40,6 +41,17 @@ def next_client_key(change: Change, client: Client) -> Client:
     change.tx.clients.set_key_version(client.row, version)
     change.event(EventKind.KEY_CLIENT_PENDING, client.name, str(version))
     return replace(client, key_version=version)
+
+
+def tell_linked(change: Change, client: Client) -> None:
+    """PK mode: send a client's new public key to the clients that it is linked to.
+
+    After its own commands: it may be linked to itself.
+    """
+    if change.mode == "pubkey":
+        targets = change.tx.links.count_targets(client.row)
+        if targets:
+            start(change, JobKind.CLIENT_PUBLIC_KEY, client.row, client.name, client.key_version, targets)
 
 
 def confirm(change: Change, client: Client) -> None:

@@ -35,8 +35,9 @@ def import_clients(core: Core, call: Call, rows: Iterable[ClientRow], chunk: int
     """See `Clients.import_clients`."""
 
     def check(row: ClientRow) -> tuple[Ref, bytes]:
-        _, client, key = _readable(row)
-        return read_ref(client), check_client_key(core.mode, key)
+        if len(row) == 2:
+            raise row[1]
+        return read_ref(row[1]), check_client_key(core.mode, row[2])
 
     def work(change: Change, items: Sequence[Item[tuple[Ref, bytes]]]) -> tuple[Counter[str], Refusals]:
         done = register(change, [item for _, item in items])
@@ -51,8 +52,9 @@ def import_memberships(
     """See `Members.import_memberships`."""
 
     def check(row: MembershipRow) -> tuple[Ref, str]:
-        _, client, topic = _readable(row)
-        return read_ref(client), check_topic(topic)
+        if len(row) == 2:
+            raise row[1]
+        return read_ref(row[1]), check_topic(row[2])
 
     return _run(core, call, "import_memberships", rows, chunk, check, lambda item: item, _join)
 
@@ -74,12 +76,6 @@ def _join(change: Change, items: Sequence[Item[tuple[Ref, str]]]) -> tuple[Count
         else:
             counts["unchanged"] += 1
     return counts, refusals
-
-
-def _readable(row: tuple[int, R, object] | tuple[int, E4Error]) -> tuple[int, R, object]:
-    if len(row) == 2:
-        raise row[1]
-    return row
 
 
 def _run(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from e4.c2.model import Client, CommandKind, EventKind
-from e4.c2.service._client_keys import next_client_key
+from e4.c2.service._client_keys import next_client_key, tell_linked
 from e4.c2.service._reading import sources_of, topics_of
 
 if TYPE_CHECKING:
@@ -60,4 +60,5 @@ def _under_newest_key(change: Change, client: Client) -> Client:
         changed, keys = replace(client, key_version=keys[-1].version), keys[:-1]
     for key in keys:
         change.set_id_key(replace(client, key_version=key.version), changed.key_version)
+    tell_linked(change, changed)
     return changed

@@ -126,7 +126,7 @@ class Clients:
             check_batch(clients)
             refs = list(dict.fromkeys(map(read_ref, clients)))
             attempt.commit(
-                lambda change: _reset(change, list(change.clients(refs).values())),
+                lambda change: _reset(change, change.clients(refs).values()),
                 each=lambda _: [label(ref) for ref in refs],
             )
 
@@ -199,8 +199,9 @@ class Clients:
                 )
 
 
-def _reset(change: Change, clients: Sequence[Client]) -> None:
-    change.reset_topics(clients)
-    for client in clients:
+def _reset(change: Change, clients: Iterable[Client]) -> None:
+    distinct = list({client.row: client for client in clients}.values())
+    change.reset_topics(distinct)
+    for client in distinct:
         change.tx.members.remove_all_of_client(client.row)
         change.event(EventKind.CLIENT_RESET, client.name)

@@ -9,7 +9,7 @@ from e4.c2.auth import require
 from e4.c2.model import Call, Client, EventKind, Job, JobKind, KeyState, Mode, Right
 from e4.c2.service._change import Change
 from e4.c2.service._checks import Ref, label, read_ref
-from e4.c2.service._client_keys import confirm, next_client_key
+from e4.c2.service._client_keys import confirm, next_client_key, tell_linked
 from e4.c2.service._core import Core
 from e4.c2.service._expand import start
 from e4.c2.service._reading import check_batch
@@ -98,11 +98,7 @@ class Keys:
 def _renew(change: Change, client: Client) -> Client:
     renewed = next_client_key(change, client)
     change.set_id_key(client, renewed.key_version)
-    if change.mode == "pubkey":
-        targets = change.tx.links.count_targets(client.row)
-        if targets:
-            version = renewed.key_version
-            start(change, JobKind.CLIENT_PUBLIC_KEY, client.row, client.name, version, targets)
+    tell_linked(change, renewed)
     return renewed
 
 
@@ -121,9 +117,11 @@ def _confirm_c2(change: Change) -> None:
     tx = change.tx
     keys = tx.keys.c2_keys()
     newest = keys[-1]
-    below = tx.clients.count_below_c2_key_version(newest.version)
-    if newest.state is not KeyState.CURRENT or below:
+    if newest.state is not KeyState.CURRENT or tx.commands.pending_c2_keys():
         raise FailedPrecondition("C2's new key has not been sent to every client yet")
+    below = tx.clients.count_below_c2_key_version(newest.version)
+    if below:  # registered while the key was changed
+        raise FailedPrecondition(f"{below} clients have C2's older key: make a new key again, or resync them")
     if len(keys) > 1:
         tx.keys.delete_c2_keys(newest.version)
         change.event(EventKind.KEY_C2_CONFIRMED, "", str(newest.version))

@@ -131,18 +131,18 @@ def _label(pair: Pair) -> str:
     return f"{label(pair[0])} {plain(pair[1])}"
 
 
-def _lock(change: Change, pairs: Sequence[Pair]) -> dict[str, tuple[Topic, list[Client]]]:
+def _lock(change: Change, pairs: Sequence[Pair]) -> list[tuple[Topic, list[Client]]]:
     """The topics with their clients, all locked; no topic is rotated or removed meanwhile."""
     topics = change.topics([topic for _, topic in pairs])
     clients = change.clients([client for client, _ in pairs])
-    found: dict[str, tuple[Topic, list[Client]]] = {}
+    found: dict[str, dict[int, Client]] = {}
     for ref, name in pairs:
-        found.setdefault(name, (topics[name], []))[1].append(clients[ref])
-    return found
+        found.setdefault(name, {})[clients[ref].row] = clients[ref]
+    return [(topics[name], list(of_topic.values())) for name, of_topic in found.items()]
 
 
 def _add(change: Change, pairs: Sequence[Pair]) -> None:
-    for topic, clients in _lock(change, pairs).values():
+    for topic, clients in _lock(change, pairs):
         change.tx.members.add_many([(client.row, topic.row) for client in clients], change.now)
         change.set_topic_key(clients, topic)
         for client in clients:
@@ -150,7 +150,7 @@ def _add(change: Change, pairs: Sequence[Pair]) -> None:
 
 
 def _remove(change: Change, pairs: Sequence[Pair]) -> None:
-    for topic, clients in _lock(change, pairs).values():
+    for topic, clients in _lock(change, pairs):
         change.tx.members.remove_many([(client.row, topic.row) for client in clients])
         change.remove_topic(clients, topic)
         for client in clients:

@@ -112,7 +112,7 @@ class Events:
 
     def read_events(self, call: Call, after: int, limit: int = 1000) -> list[Event]:
         """The events after a number, oldest first. Raises `InvalidRequest`."""
-        if not isinstance(after, int) or after < 0:
+        if after < 0:
             raise InvalidRequest("the number of an event is not negative")
         size = page_size(limit)
         with self._core.reading(call) as tx:

@@ -54,10 +54,19 @@ class Audit(Room):
             outcome: ``done`` or the name of the error.
             hash_of: makes the row's hash, 32 bytes, from the row (its hash empty) and the hash before it.
         """
-        texts = map(loose_text, (actor, peer, request_id, operation, subject, outcome))
         number = update(log).values(audit=log.c.audit + 1).returning(log.c.audit, log.c.audit_hash)
         last, before = self._connection.execute(number).one()
-        row = AuditRow(last, at, *texts, hash=b"")
+        row = AuditRow(
+            number=last,
+            at=at,
+            actor=loose_text(actor),
+            peer=loose_text(peer),
+            request_id=loose_text(request_id),
+            operation=loose_text(operation),
+            subject=loose_text(subject),
+            outcome=loose_text(outcome),
+            hash=b"",
+        )
         row = replace(row, hash=hash_of(row, before))
         values = {column.name: getattr(row, column.name) for column in audit.c}
         self._connection.execute(audit.insert().values(values))

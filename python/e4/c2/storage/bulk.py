@@ -59,10 +59,11 @@ def _copy(
 ) -> None:
     import psycopg
 
+    driver: Any = connection.connection.driver_connection
     names = ", ".join(f'"{column}"' for column in columns)
     try:
         with (
-            connection.connection.cursor() as cursor,
+            driver.cursor() as cursor,
             cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy,
         ):
             for row in rows:

@@ -57,7 +57,9 @@ class Clients(Room):
         for chunk in bulk.chunks(wanted):
             names = [ref for ref in chunk if isinstance(ref, str)]
             ids = [ref for ref in chunk if isinstance(ref, bytes)]
-            rows.update(self._connection.scalars(select(_c.row).where(or_(_c.name.in_(names), _c.id.in_(ids)))))
+            rows.update(
+                self._connection.scalars(select(_c.row).where(or_(_c.name.in_(names), _c.id.in_(ids))))
+            )
         found: dict[str | bytes, Client] = {}
         for client in self.lock_rows(rows):
             for ref in (client.name, client.id):
@@ -93,9 +95,7 @@ class Clients(Room):
     def set_c2_key_version(self, rows: Iterable[int], version: int) -> None:
         """Set the version of C2's key that clients will hold."""
         for chunk in bulk.chunks(rows):
-            self._connection.execute(
-                update(clients).where(_c.row.in_(chunk)).values(c2_key_version=version)
-            )
+            self._connection.execute(update(clients).where(_c.row.in_(chunk)).values(c2_key_version=version))
 
     def set_name(self, row: int, name: str) -> None:
         """Give a client that was registered by id alone its name.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 
 from e4.c2.model import Command, CommandKind, CommandState
 from e4.c2.storage import bulk
@@ -101,7 +101,7 @@ class Commands(Room):
         Returns:
             How many there were.
         """
-        which = []
+        which: list[ColumnElement[bool]] = []
         if kinds is not None:
             which.append(_o.kind.in_(sorted(map(int, kinds))))
         if topic_hash is not None:
@@ -190,7 +190,9 @@ class Commands(Room):
 
     def pending(self) -> tuple[int, int | None]:
         """How many are pending, and when the oldest was queued."""
-        count = self._connection.execute(select(func.count()).select_from(commands).where(_PENDING)).scalar_one()
+        count = self._connection.execute(
+            select(func.count()).select_from(commands).where(_PENDING)
+        ).scalar_one()
         oldest: list[int] = []
         for state in (CommandState.QUEUED, CommandState.FAILED):
             first = select(_o.created_at).where(_o.state == state).order_by(_o.id).limit(1)
@@ -206,6 +208,10 @@ class Commands(Room):
         set_id_key = _o.kind == int(CommandKind.SET_ID_KEY)
         return self._count(_o.client_id == client_id, set_id_key, _o.new_version == version)
 
+    def pending_c2_keys(self) -> int:
+        """How many pending SetC2Key there are."""
+        return self._count(_o.kind == int(CommandKind.SET_C2_KEY))
+
     def prune(self, before: int, limit: int) -> int:
         """Delete commands settled before a time; looks at the oldest `limit` of each state.
 
@@ -214,7 +220,9 @@ class Commands(Room):
         """
         deleted = 0
         for state in (CommandState.SENT, CommandState.SUPERSEDED):
-            oldest = select(_o.id, _o.settled_at).where(_o.state == state).order_by(_o.id).limit(limit).subquery()
+            oldest = (
+                select(_o.id, _o.settled_at).where(_o.state == state).order_by(_o.id).limit(limit).subquery()
+            )
             old = select(oldest.c.id).where(oldest.c.settled_at < before)
             deleted += self._connection.execute(delete(commands).where(_o.id.in_(old))).rowcount
         return deleted
@@ -249,8 +257,10 @@ class Commands(Room):
         return self._connection.execute(query).scalar_one()
 
 
-def _command(row: Row[Any]) -> Command:
-    number, client_id, name, kind, subject, state, attempts, error, created_at, settled_at, timestamp, job = row
+def _command(row: Sequence[Any]) -> Command:
+    number, client_id, name, kind, subject, state, attempts, error, created_at, settled_at, timestamp, job = (
+        row
+    )
     return Command(
         id=number,
         client=client_id.hex() if name is None else name,

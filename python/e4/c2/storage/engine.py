@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -18,7 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from e4.errors import DatabaseError
 
-__all__ = ["Engines", "database_url", "sqlite_path"]
+__all__ = ["BUSY_SECONDS", "Engines", "create_file", "database_url", "sqlite_path"]
 
 BUSY_SECONDS: Final = 30  # how long to wait for a lock, a free connection
 CONNECT_SECONDS: Final = 10
@@ -59,7 +59,7 @@ class Engines:
 
     def __init__(self, url: URL) -> None:
         self.url = url
-        self.dialect = "sqlite" if sqlite_path(url) is not None else "postgresql"
+        self.dialect: Literal["sqlite", "postgresql"] = "postgresql" if sqlite_path(url) is None else "sqlite"
         self._writer: Engine
         self._reader: Engine
         if self.dialect == "sqlite":

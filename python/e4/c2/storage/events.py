@@ -42,7 +42,8 @@ class Events(Room):
 
     def last(self) -> int:
         """The number of the newest event ever; 0 before the first."""
-        return self._connection.execute(select(log.c.event)).scalar_one()
+        number: int = self._connection.execute(select(log.c.event)).scalar_one()
+        return number
 
     def first(self) -> int:
         """The number of the oldest event that is kept; if none is, that of the next one."""

@@ -33,7 +33,8 @@ class Idempotency(Room):
             False if it was noted before.
         """
         values = {"actor": actor, "key": key, "fingerprint": fingerprint, "created_at": at}
-        return self._connection.execute(if_new(self._connection, idempotency).values(values)).rowcount > 0
+        insert = if_new(self._connection, idempotency).values(values).returning(_i.key)
+        return self._connection.execute(insert).first() is not None
 
     def answer(self, actor: str, key: str, status: int, response: bytes) -> None:
         """Store what was answered to a call."""

@@ -6,9 +6,10 @@ command can be counted twice, and senders of commands never wait for a job's row
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
-from sqlalchemy import Row, Select, and_, func, select, update
+from sqlalchemy import Select, and_, func, select, text, update
 
 from e4.c2.model import Job, JobKind, JobState
 from e4.c2.storage.room import Room
@@ -18,7 +19,9 @@ from e4.c2.storage.values import JobWork
 __all__ = ["Jobs"]
 
 _j = jobs.c
-_PENDING_OF = and_(commands.c.settled_at.is_(None), commands.c.job_id.is_not(None), commands.c.job_id == _j.id)
+_PENDING_OF = and_(
+    commands.c.settled_at.is_(None), commands.c.job_id.is_not(None), commands.c.job_id == _j.id
+)
 _pending = select(func.count()).select_from(commands).where(_PENDING_OF).scalar_subquery()
 _SELECT: Select[Any] = select(
     _j.id,
@@ -31,6 +34,11 @@ _SELECT: Select[Any] = select(
     _j.created_at,
     _j.finished_at,
 )
+_WORK: Select[Any] = select(
+    _j.id, _j.kind, _j.subject_row, _j.subject, _j.version, _j.total, _j.queued, _j.cursor, _j.created_at
+).where(_j.state == JobState.RUNNING, _j.expanded.is_(False))
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
+_LOCKS: Final = 0xE4 << 48  # where jobs' numbers lie among advisory locks
 
 
 class Jobs(Room):
@@ -64,7 +72,8 @@ class Jobs(Room):
             "expanded": False,
             "created_at": at,
         }
-        return self._connection.execute(jobs.insert().values(values).returning(_j.id)).scalar_one()
+        number: int = self._connection.execute(jobs.insert().values(values).returning(_j.id)).scalar_one()
+        return number
 
     def get(self, number: int) -> Job | None:
         """A job."""
@@ -95,26 +104,19 @@ class Jobs(Room):
         return self._connection.execute(update(jobs).where(running).values(values)).rowcount
 
     def lock_next(self) -> JobWork | None:
-        """The oldest running job whose commands are not all queued, and that no other process works on."""
-        query = (
-            select(
-                _j.id,
-                _j.kind,
-                _j.subject_row,
-                _j.subject,
-                _j.version,
-                _j.total,
-                _j.queued,
-                _j.cursor,
-                _j.created_at,
-            )
-            .where(_j.state == JobState.RUNNING, _j.expanded.is_(False))
-            .order_by(_j.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        row = self._connection.execute(query).first()
-        return None if row is None else JobWork(row[0], JobKind(row[1]), *row[2:])
+        """The oldest running job whose commands are not all queued, and that no other process works on.
+
+        It is held until the transaction ends, but its row is not: who supersedes it need not wait.
+        """
+        waiting = select(_j.id).where(_j.state == JobState.RUNNING, _j.expanded.is_(False)).order_by(_j.id)
+        for number in self._connection.scalars(waiting.limit(100)).all():
+            if self._postgresql and not self._connection.scalar(_TRY_LOCK, {"key": _LOCKS + number}):
+                continue
+            # Read again: whoever held it a moment ago may have finished it.
+            row = self._connection.execute(_WORK.where(_j.id == number)).first()
+            if row is not None:
+                return JobWork(row[0], JobKind(row[1]), *row[2:])
+        return None
 
     def advance(self, number: int, cursor: int, added: int, expanded: bool) -> None:
         """Note that commands of a running job were queued.
@@ -142,9 +144,11 @@ class Jobs(Room):
             return []
         done = {"state": JobState.DONE, "finished_at": at}
         self._connection.execute(update(jobs).where(_j.id.in_(numbers)).values(done))
-        return [_job(row) for row in self._connection.execute(_SELECT.where(_j.id.in_(numbers)).order_by(_j.id))]
+        return [
+            _job(row) for row in self._connection.execute(_SELECT.where(_j.id.in_(numbers)).order_by(_j.id))
+        ]
 
 
-def _job(row: Row[Any]) -> Job:
+def _job(row: Sequence[Any]) -> Job:
     number, kind, subject, state, *rest = row
     return Job(number, JobKind(kind), subject, JobState(state), *rest)

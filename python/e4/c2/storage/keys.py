@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from e4.c2.model import KeyState
 from e4.c2.storage import bulk
@@ -26,7 +26,7 @@ class Keys(Room):
     __slots__ = ()
 
     def add_client_keys(self, new: Sequence[tuple[int, int, KeyState, bytes, bytes | None, int]]) -> None:
-        """Add keys: rows of (client's row, version, state, sealed, sealed private key or None, created at)."""
+        """Add keys, as (client's row, version, state, sealed, sealed private key or None, created at)."""
         bulk.insert(self._connection, client_keys, _COLUMNS, new)
 
     def client_keys(self, client_row: int) -> list[StoredKey]:
@@ -37,10 +37,12 @@ class Keys(Room):
 
     def set_client_key_state(self, client_row: int, version: int, state: KeyState) -> None:
         """Change a client's key's state."""
-        self._connection.execute(update(client_keys).where(*_version(client_row, version)).values(state=state))
+        self._connection.execute(
+            update(client_keys).where(*_version(client_row, version)).values(state=state)
+        )
 
     def activate_client_key(self, client_row: int, version: int) -> bool:
-        """A client's key has reached it: the version is current, those below previous, its private key erased.
+        """Note that a key has reached its client: it is current, those below previous, its secret erased.
 
         Returns:
             False if there is no such version any more; then nothing changes.
@@ -57,10 +59,12 @@ class Keys(Room):
     ) -> int:
         """Delete a client's keys of versions below one, or of one version; how many there were."""
         which = _k.version < below if below is not None else _k.version == version
-        return self._connection.execute(delete(client_keys).where(_k.client_row == client_row, which)).rowcount
+        return self._connection.execute(
+            delete(client_keys).where(_k.client_row == client_row, which)
+        ).rowcount
 
     def add_topic_key(self, topic_row: int, version: int, sealed: bytes, at: int) -> None:
-        """Add a topic's key, which is current; the one before becomes previous, and older ones are deleted."""
+        """Add a topic's key, the current one; the one before becomes previous, older ones are deleted."""
         run = self._connection.execute
         run(delete(topic_keys).where(_t.topic_row == topic_row, _t.version < version - 1))
         run(update(topic_keys).where(_t.topic_row == topic_row).values(state=KeyState.PREVIOUS))
@@ -93,5 +97,5 @@ class Keys(Room):
         return self._connection.execute(delete(c2_keys).where(_c2.version < below)).rowcount
 
 
-def _version(client_row: int, version: int):  # noqa
+def _version(client_row: int, version: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return _k.client_row == client_row, _k.version == version

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, delete, func, literal, select
 
 from e4.c2.model import Client
 from e4.c2.storage.clients import CLIENT, Clients
@@ -29,9 +29,9 @@ class Links(Room):
     def add(self, source_row: int, target_row: int, at: int) -> bool:
         """Link a source to a target; False if it is."""
         columns = (_l.source_row, _l.target_row, _l.source_name, _l.created_at)
-        source = select(_c.row, target_row, _c.name, at).where(_c.row == source_row)
-        insert = if_new(self._connection, links).from_select(columns, source)
-        return self._connection.execute(insert).rowcount > 0
+        source = select(_c.row, literal(target_row), _c.name, literal(at)).where(_c.row == source_row)
+        insert = if_new(self._connection, links).from_select(columns, source).returning(_l.source_row)
+        return self._connection.execute(insert).first() is not None
 
     def remove(self, source_row: int, target_row: int) -> bool:
         """End a link; False if there is none."""

@@ -115,7 +115,7 @@ class Members(Room):
         return self._clients(query)
 
     def clients_after(self, topic_row: int, after_client_row: int, limit: int) -> list[Client]:
-        """The next of a topic's clients by row, locked, and still its members; fewer than `limit`: the last."""
+        """The next of a topic's clients by row, locked and still members; fewer than `limit`: the last."""
         found: list[Client] = []
         while len(found) < limit:
             query = select(_m.client_row).where(_m.topic_row == topic_row, _m.client_row > after_client_row)
@@ -135,7 +135,7 @@ class Members(Room):
         return self._connection.execute(query).scalar_one()
 
     def _texts(self, query: Select[Any]) -> dict[int, Any]:
-        return {row: text for row, text in self._connection.execute(query)}
+        return dict(self._connection.execute(query).tuples().all())
 
     def _topics(self, query: Select[Any]) -> list[Topic]:
         return [Topic(*row) for row in self._connection.execute(query)]

@@ -33,7 +33,12 @@ _SQLITE: Final = {
     "SQLITE_IOERR": "the disk cannot be read or written",
     "SQLITE_PERM": "no permission",
 }
-_SQLITE_TRANSIENT: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
+_SQLITE_TRANSIENT: Final = (
+    "SQLITE_BUSY",
+    "SQLITE_LOCKED",
+    "SQLITE_CONSTRAINT_UNIQUE",
+    "SQLITE_CONSTRAINT_PRIMARYKEY",
+)
 
 # By SQLSTATE, or by its class of two characters.
 _POSTGRESQL: Final = {
@@ -95,7 +100,9 @@ def problem(error: BaseException) -> DatabaseError:
         return DatabaseError(f"the database cannot be used: {reason}")
     if type(cause).__name__ in ("OperationalError", "ConnectionTimeout"):
         text = str(cause).lower()
-        reason = next((words for sign, words in _CONNECTING.items() if sign in text), "the connection was lost")
+        reason = next(
+            (words for sign, words in _CONNECTING.items() if sign in text), "the connection was lost"
+        )
         return DatabaseError(f"the database cannot be used: {reason}")
     return DatabaseError(f"the database refused: {type(cause).__name__}")
 

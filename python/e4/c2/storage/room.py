@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from e4.errors import InvalidName, InvalidRequest
 
-__all__ = ["Room", "begins_with", "cursor_text", "if_new", "locked", "loose_text", "named", "sort_key", "storable"]
+__all__ = [
+    "Room",
+    "begins_with",
+    "cursor_text",
+    "if_new",
+    "locked",
+    "loose_text",
+    "named",
+    "sort_key",
+    "storable",
+]
 
 SORT_LEN: Final = 256  # bytes of a topic's name that are indexed
 
@@ -38,12 +48,12 @@ class Room:
         return list(range(last - count + 1, last + 1))
 
 
-def locked(select: Select, *, share: bool = False, skip: bool = False) -> Select:
+def locked(query: Select[Any], *, share: bool = False) -> Select[Any]:
     """The same rows, locked until the transaction ends. Nothing on SQLite, which has one writer at a time.
 
     Not FOR UPDATE: a new membership or key must still be able to refer to the row.
     """
-    return select.with_for_update(read=share, key_share=not share, skip_locked=skip)
+    return query.with_for_update(read=share, key_share=not share)
 
 
 def if_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -108,7 +108,9 @@ clients = Table(
     Column("key_version", Integer, nullable=False),
     Column("c2_key_version", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("base_version", Integer, nullable=False, server_default=text("0")),  # no command goes under older keys
+    Column(
+        "base_version", Integer, nullable=False, server_default=text("0")
+    ),  # no command goes under older keys
     Index("clients_c2_key_version", "c2_key_version", "row"),
     sqlite_autoincrement=True,
 )

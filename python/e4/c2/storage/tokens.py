@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, select, update
+from sqlalchemy import Select, select, update
 
 from e4.c2.model import Role, Token
 from e4.c2.storage.room import Room, if_new, named
@@ -74,6 +75,6 @@ class Tokens(Room):
         return None if row is None else _token(row)
 
 
-def _token(row: Row[Any]) -> Token:
+def _token(row: Sequence[Any]) -> Token:
     number, name, role, *rest = row
     return Token(number, name, Role(role), *rest)

@@ -13,6 +13,7 @@ import typer
 
 from e4.cli._errors import Failed, Usage
 from e4.cli._options import VerboseFlag, read_password_file
+from e4.cli._output import shown
 from e4.cli.c2 import _profile
 from e4.cli.c2._profile import Profile
 
@@ -177,7 +178,7 @@ def confirm(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         raise Usage(f"{question} Give --yes to do it without asking")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{shown(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Failed("not done")
 

@@ -45,13 +45,14 @@ def read_passphrase(option: Path | None, configuration: Configuration) -> str:
     return _ask("Passphrase of the key server")
 
 
-def new_passphrase(option: Path | None, prompt: str, *, environment: bool = True) -> str:
+def new_passphrase(option: Path | None, prompt: str, *, environment: bool = True, keep: bool = False) -> str:
     """A passphrase for the time to come; asked for twice.
 
     Args:
         option: the file that the option names.
         prompt: what to ask for.
         environment: whether the variable counts.
+        keep: leave the variable there for `read_passphrase`.
 
     Raises:
         Usage: nothing says it, and there is nobody to ask.
@@ -60,7 +61,7 @@ def new_passphrase(option: Path | None, prompt: str, *, environment: bool = True
     """
     from e4.c2.folder import check_passphrase
 
-    given = _given(option, environment=environment)
+    given = _given(option, environment=environment, keep=keep)
     if given is not None:
         check_passphrase(given)
         return given
@@ -71,11 +72,13 @@ def new_passphrase(option: Path | None, prompt: str, *, environment: bool = True
     return passphrase
 
 
-def _given(option: Path | None, *, environment: bool = True) -> str | None:
+def _given(option: Path | None, *, environment: bool = True, keep: bool = False) -> str | None:
     if option is not None:
         return read_password_file(option)
-    # Taken away, so that no process that this one starts has it.
-    return os.environ.pop(VARIABLE, None) if environment else None
+    given = os.environ.get(VARIABLE) if environment else None
+    if given is not None and not keep:
+        del os.environ[VARIABLE]  # so that no process that this one starts has it
+    return given
 
 
 def _ask(prompt: str) -> str:

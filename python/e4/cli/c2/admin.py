@@ -163,6 +163,8 @@ def _audit_verify(as_json: JsonFlag = False, *, access: Access) -> None:
         document(json_of(check))
     elif check.broken is None:
         print(f"the audit is as it was written: {check.rows} rows, each chained to the one before")
+        if check.rows:
+            print(f"the hash of row {check.rows} is {check.head.hex()}")
     else:
         print(f"the audit was changed: row {check.broken} does not follow from the {check.rows} before it")
     if check.broken is not None:
@@ -188,7 +190,8 @@ _AUDITS = (
         _audit_verify,
         "Check that every row follows from the one before.",
         "",
-        "The exit code is 1 where one does not.",
+        "The exit code is 1 where one does not. Rows that were cut off at the end leave no trace there: keep "
+        "the hash that is printed, and look later whether that row still has it.",
     ),
 )
 

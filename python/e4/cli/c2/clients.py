@@ -81,12 +81,14 @@ def _show(
 ) -> None:
     if (name is None) == (id is None):
         raise Usage("which client is not clear: give its name or --id")
+    wanted = None if id is None else read_client_id(None, id, "--id HEX")
     with access.remote() as remote:
-        if name is None:
-            found = remote.find_client(read_client_id(None, id, "--id HEX"))
+        if wanted is not None:
+            found = remote.find_client(wanted)
             if found is None:
                 raise Failed(f"no client has the id {id}")
             name = found.name
+        assert name is not None
         known = remote.get_client(name)
         topics = [topic.name for topic in remote.page_topics_for_client(name, limit=_MANY).items]
         links = []
@@ -163,8 +165,8 @@ def _new_key(
     with access.remote() as remote:
         if confirmed:
             confirm(
-                f"Forget the older keys of {_some(names)}? "
-                "One that does not have its newest key can then not be reached any more.",
+                "A client that does not have its newest key can then not be reached any more. "
+                f"Forget the older keys of {_some(names)}?",
                 yes,
             )
             for name in names:

@@ -38,8 +38,8 @@ def _new_c2_key(
     with access.remote() as remote:
         if confirmed:
             confirm(
-                "Forget C2's older keys? "
-                "A client that does not have the newest can then not be reached any more.",
+                "A client that does not have the newest can then not be reached any more. "
+                "Forget C2's older keys?",
                 yes,
             )
             remote.confirm_c2_key()

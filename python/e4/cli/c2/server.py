@@ -16,7 +16,7 @@ import typer
 from e4.cli._errors import Usage
 from e4.cli._options import JsonFlag, parse_broker, with_groups
 from e4.cli._output import print_json, shown
-from e4.cli.c2._passphrase import PassphraseFile, new_passphrase, read_passphrase
+from e4.cli.c2._passphrase import VARIABLE, PassphraseFile, new_passphrase, read_passphrase
 
 if TYPE_CHECKING:
     from e4.c2.folder import Made
@@ -249,8 +249,8 @@ def _prepare_dev(data: Path, passphrase_file: Path | None) -> None:
     if (data / FILE).is_file():
         return
     folder.check_free(data)
-    given = passphrase_file is not None
-    passphrase = new_passphrase(passphrase_file, "") if given else secrets.token_urlsafe(24)
+    given = passphrase_file is not None or VARIABLE in os.environ
+    passphrase = new_passphrase(passphrase_file, "", keep=True) if given else secrets.token_urlsafe(24)
     made = folder.make(data, mode="symkey", passphrase=passphrase, keep_passphrase=not given)
     token = made.folder / _TOKEN_FILE
     folder.write_secret(token, f"{made.token}\n".encode())

@@ -106,7 +106,9 @@ def _show(topic: _Topic, as_json: JsonFlag = False, *, access: Access) -> None:
 
 def _remove(topic: _Topic, yes: YesFlag = False, as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
-        confirm(f"Forget the topic {topic} and its keys? What they protect, C2 can then open no more.", yes)
+        confirm(
+            f"What its keys protect, C2 can then open no more. Forget the topic {topic} and its keys?", yes
+        )
         remote.remove_topic(topic)
     done(f"topic {topic} is forgotten", as_json, removed=topic)
 

@@ -155,7 +155,7 @@ def _export(
         with out.open("x", encoding="utf-8", newline="") as file, Progress("clients", total) as progress:
             for line in _lines(objects, memberships):
                 file.write(line)
-                count += 1
+                count += line.startswith('{"client"')
                 progress.update(count)
 
 
@@ -169,8 +169,9 @@ def _lines(objects: Iterable[dict[str, Any]], memberships: bool) -> Iterator[str
     row = io.StringIO()
     writer = csv.writer(row)
     for value in objects:
-        for topic in value.get("topics", ()):
-            writer.writerow([value["name"], topic])
+        client = value.get("client", {})
+        for topic in client.get("topics", ()):
+            writer.writerow([client["name"], topic])
         yield row.getvalue()
         row.seek(0)
         row.truncate()

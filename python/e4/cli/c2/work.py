@@ -90,8 +90,8 @@ def _commands(
 
 def _retry(as_json: JsonFlag = False, *, access: Access) -> None:
     with access.remote() as remote:
-        remote.retry_commands()
-    done("commands that the broker refused are tried again now", as_json, retried=True)
+        count = remote.retry_commands()
+    done(f"{count} commands that the broker refused are tried again now", as_json, retried=count)
 
 
 def _events(
@@ -127,8 +127,12 @@ def _events(
             events = itertools.islice(remote.events(after, wanted), limit)
             listed(events, EVENTS, as_json, live=True)
             return
-        start = None if after is None else str(after)
-        kept = paged(lambda cursor, size: remote.page_events(cursor or start, size, kinds=wanted), limit)
+        kept = paged(
+            lambda cursor, size: remote.page_events(
+                cursor, size, kinds=wanted, after=after if cursor is None else None
+            ),
+            limit,
+        )
         listed(kept, EVENTS, as_json, none="no events")
 
 

@@ -14,6 +14,23 @@ from e4.errors import PermissionDenied, TooManyAttempts, Unauthenticated
 VIEWER = Actor("watcher", Role.VIEWER, protect=False, token=7)
 
 
+# What operations answer when there is nothing.
+ANSWERS: dict[str, Any] = {
+    "clients.get_clients": [],
+    "keys.get_crypto_mode": "symkey",
+    "links.count_linked_clients": 0,
+    "links.get_linked_clients": [],
+    "members.count_clients_for_topic": 0,
+    "members.count_topics_for_client": 0,
+    "members.get_clients_for_topic": [],
+    "members.get_topics_for_client": [],
+    "messages.protect_message": b"",
+    "messages.unprotect_message": b"",
+    "topics.count_topics": 0,
+    "topics.get_topics": [],
+}
+
+
 class _Group:
     def __init__(self, service: FakeService, name: str) -> None:
         self._service, self._name = service, name

@@ -1,7 +1,8 @@
-"""Every call of the interface: its messages and numbers as in section 3.1, and what it asks of the service."""
+"""Every call of the interface: its messages and numbers as in section 3.1, what it asks of the service."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -117,15 +118,11 @@ def test_the_generated_files_are_those_of_the_proto_file(tmp_path: Path) -> None
             field.ClearField("json_name")
     assert made == committed
 
-    def lines(file: Path) -> list[str]:  # but for the compiler's version
-        return [
-            line
-            for line in file.read_text().splitlines()
-            if not line.strip("# ,ProtobufPythonVersion:.0123456789'") == ""
-        ]
+    def text(file: Path) -> str:  # but for the compiler's version
+        return re.sub(r"(?m)^(# Protobuf Python Version: .*|    \d+,)$", "", file.read_text())
 
     fresh = (tmp_path / name).with_name("c2_pb2.py")
-    assert lines(fresh) == lines(FOLDER / "c2_pb2.py")
+    assert text(fresh) == text(FOLDER / "c2_pb2.py")
     stub = fresh.with_suffix(".pyi").read_text()
     assert [line for line in stub.splitlines() if line.startswith("class")] == [
         line for line in (FOLDER / "c2_pb2.pyi").read_text().splitlines() if line.startswith("class")
@@ -156,8 +153,8 @@ T = Topic(1, "a/b", bytes(16), 1, 0, 0)
         ("RemoveTopic", {"topic": "t"}, ("topics.remove_topic", ("t",)), None, {}),
         ("CountTopics", {}, ("topics.count_topics", ()), 0, {}),
         ("GetTopics", {"count": 100}, ("topics.get_topics", (0, 100)), [T], {"topics": ["a/b"]}),
-        ("GetTopics", {"count": 101}, ("topics.get_topics", (0, 100)), [], {}),
-        ("GetClients", {"count": 2**62}, ("clients.get_clients", (0, 100)), [], {}),
+        ("GetTopics", {"count": 101}, ("topics.get_topics", (0, 101)), [], {}),
+        ("GetClients", {"count": 2**62}, ("clients.get_clients", (0, 10_000)), [], {}),
         ("GetClients", {"offset": -1, "count": -2}, ("clients.get_clients", (-1, -2)), [], {}),
         (
             "NewTopicClient",

@@ -146,6 +146,10 @@ class FakeService:
     sent: list[tuple[int, int]] = field(default_factory=list)
     failed: list[tuple[int, str, int]] = field(default_factory=list)
     superseded: list[int] = field(default_factory=list)
+    notified: int = 0
+
+    def notify(self) -> None:
+        self.notified += 1
 
     def delivered(self, tx: object, sent: Any, failed: Any, superseded: Any) -> None:
         assert tx is self.store

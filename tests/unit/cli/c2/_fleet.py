@@ -21,6 +21,7 @@ from e4.c2.model import (
 )
 from tests.unit.cli._run import Result, Run
 
+URL = "https://127.0.0.1:8888"
 AT = 1_790_000_000_125  # milliseconds
 AT_TEXT = "2026-09-21T14:13:20.125Z"
 

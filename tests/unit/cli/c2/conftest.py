@@ -12,9 +12,7 @@ import e4.c2.remote
 from e4.c2.model import Page, ServerInfo
 from e4.c2.remote import Remote
 from tests.unit.cli._run import Run
-from tests.unit.cli.c2._fleet import Asked
-
-URL = "https://127.0.0.1:8888"
+from tests.unit.cli.c2._fleet import URL, Asked
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +33,14 @@ def remote(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     for name in dir(Remote):
         if name.startswith("page_"):
             getattr(played, name).return_value = Page()
-    played.made = create_autospec(Remote, return_value=played)
-    monkeypatch.setattr(e4.c2.remote, "Remote", played.made)
+    monkeypatch.setattr(e4.c2.remote, "Remote", create_autospec(Remote, return_value=played))
     return played
+
+
+@pytest.fixture
+def connected(remote: MagicMock) -> MagicMock:
+    """What `Remote` itself was called with."""
+    return e4.c2.remote.Remote  # type: ignore[return-value]
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ __all__ = ["OPERATIONS", "STREAM", "Operation"]
 
 STREAM = "SubscribeToEventStream"
 
-_PAGE = 100  # of clients or topics (C2, section 3.2)
-_LONG_PAGE = 10_000  # of the other lists, which deployed tools may ask for at once
+_PAGE_MAX = 10_000  # an answer is one message; the service's own limits are lower for some lists
 
 # What a call asks of the service: the members of its answer. What a void answer is given is left out.
 _Run = Callable[[Service, Call, Any], Mapping[str, Any]]
@@ -75,8 +74,8 @@ def _topics(found: Iterable[Topic]) -> Mapping[str, Any]:
     return {"topics": [topic.name for topic in found]}
 
 
-def _page(request: Any, most: int = _LONG_PAGE) -> tuple[int, int]:
-    return request.offset, min(request.count, most)
+def _page(request: Any) -> tuple[int, int]:
+    return request.offset, min(request.count, _PAGE_MAX)
 
 
 def _protect(service: Service, call: Call, request: Any) -> Mapping[str, Any]:
@@ -104,11 +103,11 @@ _RUN: dict[str, _Run] = {
     "ResetClient": _void(lambda s, c, r: s.clients.reset_client(c, r.client.name)),
     "NewClientKey": _void(lambda s, c, r: s.keys.new_client_key(c, r.client.name)),
     "CountClients": lambda s, c, r: {"count": s.clients.count_clients(c)},
-    "GetClients": lambda s, c, r: _clients(s.clients.get_clients(c, *_page(r, _PAGE))),
+    "GetClients": lambda s, c, r: _clients(s.clients.get_clients(c, *_page(r))),
     "NewTopic": _void(lambda s, c, r: s.topics.new_topic(c, r.topic)),
     "RemoveTopic": _void(lambda s, c, r: s.topics.remove_topic(c, r.topic)),
     "CountTopics": lambda s, c, r: {"count": s.topics.count_topics(c)},
-    "GetTopics": lambda s, c, r: _topics(s.topics.get_topics(c, *_page(r, _PAGE))),
+    "GetTopics": lambda s, c, r: _topics(s.topics.get_topics(c, *_page(r))),
     "NewTopicClient": _void(lambda s, c, r: s.members.new_topic_client(c, r.client.name, r.topic)),
     "RemoveTopicClient": _void(lambda s, c, r: s.members.remove_topic_client(c, r.client.name, r.topic)),
     "CountTopicsForClient": lambda s, c, r: {"count": s.members.count_topics_for_client(c, r.client.name)},

@@ -29,8 +29,12 @@ _INT64 = range(-(1 << 63), 1 << 63)
 
 def render(message: Message) -> bytes:
     """The JSON form of a message, in UTF-8; its members are in the order of its fields."""
-    members = MessageToDict(message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True)
-    ordered = {field.name: members[field.name] for field in message.DESCRIPTOR.fields}
+    members = MessageToDict(
+        message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
+    )
+    ordered = {
+        field.name: members[field.name] for field in message.DESCRIPTOR.fields if field.name in members
+    }
     return json.dumps(ordered, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -14,12 +14,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
 
 from e4.c2.api import access
 from e4.c2.api.errors import INTERNAL, MAX_REQUEST, answer_to
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["GrpcServer", "Tls"]
 
 T = TypeVar("T")
-_Context = grpc.aio.ServicerContext[Any, Any]
+_Context = grpc.aio.ServicerContext[bytes, bytes]
 _Admit = Callable[[], Call]
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -127,18 +126,21 @@ class GrpcServer:
 
     def _handlers(self) -> grpc.GenericRpcHandler:
         handlers = {name: self._unary(operation) for name, operation in OPERATIONS.items()}
-        handlers[STREAM] = grpc.unary_stream_rpc_method_handler(
-            self._follow, response_serializer=Message.SerializeToString
-        )
+        handlers[STREAM] = grpc.unary_stream_rpc_method_handler(self._follow)
         return grpc.method_handlers_generic_handler("pb.C2", handlers)
 
-    def _unary(self, operation: Operation) -> grpc.RpcMethodHandler[Any, Any]:
-        async def handle(data: bytes, context: _Context) -> Message:
+    def _unary(self, operation: Operation) -> grpc.RpcMethodHandler[bytes, bytes]:
+        async def handle(data: bytes, context: _Context) -> bytes:
             async with self._answering(operation.name, context) as admit:
-                return await self._in_thread(lambda: operation(self._service, admit(), operation.parse(data)))
-            raise AssertionError("unreachable")
 
-        return grpc.unary_unary_rpc_method_handler(handle, response_serializer=Message.SerializeToString)
+                def work() -> bytes:
+                    call = admit()
+                    return operation(self._service, call, operation.parse(data)).SerializeToString()
+
+                return await self._in_thread(work)
+            raise AssertionError("unreachable: an error ends the call")
+
+        return grpc.unary_unary_rpc_method_handler(handle)
 
     async def _follow(self, data: bytes, context: _Context) -> None:
         async with self._answering(STREAM, context) as admit:
@@ -153,7 +155,7 @@ class GrpcServer:
             async with aclosing(self._feed.follow(read, last)) as batches:
                 async for events in batches:
                     for message in filter(None, map(render, events)):
-                        await context.write(message)
+                        await context.write(message.SerializeToString())
 
     @asynccontextmanager
     async def _answering(self, operation: str, context: _Context) -> AsyncIterator[_Admit]:

@@ -13,6 +13,7 @@ from e4.c2.api.errors import INTERNAL, MAX_REQUEST, TOO_LARGE, Answer, answer_to
 __all__ = ["TooLarge", "address", "body_of", "error_response", "refused"]
 
 _UNAUTHENTICATED = 401
+_DISCARDED = 8 * MAX_REQUEST  # read to its end up to here: who is still sending does not read the answer
 
 _logger = logging.getLogger("e4.c2.api")
 
@@ -32,11 +33,15 @@ async def body_of(request: Request) -> bytes:
     Raises:
         TooLarge: it is.
     """
-    body = bytearray()
+    body, size = bytearray(), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_REQUEST:
+        size += len(chunk)
+        if size > _DISCARDED:
             raise TooLarge
+        if size <= MAX_REQUEST:
+            body += chunk
+    if size > MAX_REQUEST:
+        raise TooLarge
     return bytes(body)
 
 

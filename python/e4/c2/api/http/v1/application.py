@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from e4.c2.api.feed import Feed
 from e4.c2.api.http.v1 import clients, events, keys, records, topics, transfer
 from e4.c2.api.http.v1.gate import Gate
+from e4.c2.api.http.v1.models import Problem
 from e4.c2.api.http.v1.problems import on_error, on_http_error, on_invalid
 from e4.c2.auth import Authenticator
 from e4.c2.service import Service
@@ -33,6 +34,14 @@ sent again: it is done once, and answered as at first, with `Idempotent-Replayed
 details (RFC 9457), with the error's name as `code`.
 """
 
+_SUCCESS = {"204": "Done."}
+_HEADERS = {
+    "X-Request-Id": {
+        "description": "under which the log and the audit have this request",
+        "schema": {"type": "string"},
+    }
+}
+
 
 def make_v1(service: Service, authenticator: Authenticator, feed: Feed) -> ASGIApp:
     """The ASGI application of the resource API, to be mounted at /api/v1.
@@ -43,7 +52,13 @@ def make_v1(service: Service, authenticator: Authenticator, feed: Feed) -> ASGIA
         feed: of the events.
     """
     # Without a page of documentation: the usual ones load their scripts from elsewhere.
-    app = FastAPI(title="e4 C2", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="e4 C2",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
     for module in (clients, topics, keys, records, events, transfer):
         app.include_router(module.router)
     app.add_exception_handler(E4Error, on_error)
@@ -65,12 +80,22 @@ def _description(app: FastAPI, token_needed: bool) -> dict[str, Any]:
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         )
         bearer = {"type": "http", "scheme": "bearer", "description": "secret of a token"}
-        schema["components"]["securitySchemes"] = {"bearer": bearer}
+        components = schema["components"]
+        components["securitySchemes"] = {"bearer": bearer}
         schema["security"] = [{"bearer": []}] if token_needed else [{}, {"bearer": []}]
-        for name in ("HTTPValidationError", "ValidationError"):  # answers of FastAPI's that are not ours
-            schema["components"]["schemas"].pop(name, None)
+        for name in ("HTTPValidationError", "ValidationError"):  # of answers that are FastAPI's, and not ours
+            components["schemas"].pop(name, None)
+        components["schemas"]["Problem"] = Problem.model_json_schema(mode="serialization")
         for path in schema["paths"].values():
             for operation in path.values():
-                operation["responses"].pop("422", None)
+                _complete(operation["responses"])
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _complete(responses: dict[str, Any]) -> None:
+    """Leave out the status that FastAPI adds, and say what all answers have."""
+    responses.pop("422", None)
+    for status, response in responses.items():
+        response["description"] = _SUCCESS.get(status, response["description"])
+        response["headers"] = _HEADERS

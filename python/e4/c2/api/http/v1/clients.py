@@ -66,7 +66,7 @@ def page_clients(
     return page_of(Page(found))
 
 
-@router.post("/clients", status_code=201, response_model=ClientOut, responses={**_REPLACED, **answers(409)})
+@router.post("/clients", status_code=201, response_model=ClientOut, responses=answers(409, success=_REPLACED))
 def new_client(body: NewClient, caller: Changing) -> Response:
     """Register a client with its key; an existing client gets the key instead of its own.
 
@@ -78,7 +78,7 @@ def new_client(body: NewClient, caller: Changing) -> Response:
 
 
 @router.put(
-    "/clients/{name}", status_code=201, response_model=ClientOut, responses={**_REPLACED, **answers(409)}
+    "/clients/{name}", status_code=201, response_model=ClientOut, responses=answers(409, success=_REPLACED)
 )
 def put_client(name: PathName, body: NewClientKey, caller: Changing) -> Response:
     """Register a client by its name; otherwise as POST."""

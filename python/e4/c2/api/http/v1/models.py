@@ -191,14 +191,21 @@ class Problem(_Out):
     request_id: str = Field(description="under which the log and the audit have it")
 
 
-class PageOf(_Out, Generic[T]):
+class _Many(_Out):
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """The name in the description: `PageOfClient`."""
+        return cls.__name__ + params[0].__name__.removesuffix("Out")
+
+
+class PageOf(_Many, Generic[T]):
     """Some items in order."""
 
     items: list[T]
     next: str | None = Field(description="cursor of the next page; null if this was the last")
 
 
-class ListOf(_Out, Generic[T]):
+class ListOf(_Many, Generic[T]):
     """Items in the order in which they were given."""
 
     items: list[T]
@@ -345,6 +352,7 @@ class AuditCheckOut(_Out):
 
     rows: Count = Field(description="rows that are as they were")
     broken: int | None = Field(description="number of the first that is not")
+    head: str = Field(pattern="^([0-9a-f]{64})?$", description="hash of the last row that is as it was")
 
 
 class TokenOut(_Out):
@@ -364,24 +372,6 @@ class NewTokenOut(_Out):
 
     token: TokenOut
     secret: str
-
-
-class RefusedRow(_Out):
-    """A row that was left out."""
-
-    line: int
-    error: str
-
-
-class ImportProgressOut(_Out):
-    """How far an import has come."""
-
-    done: Count
-    created: Count
-    replaced: Count
-    unchanged: Count
-    refused: Count
-    errors: list[RefusedRow] = Field(description="rows refused since the line before")
 
 
 class ServerInfoOut(_Out):

@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from e4.c2.api.errors import INTERNAL, NOT_FOUND, NOT_IMPLEMENTED, TOO_LARGE, Answer, answer_to
-from e4.c2.api.http.v1.models import Problem
 from e4.errors import E4Error, InvalidRequest
 
 __all__ = ["answers", "describe", "on_error", "on_http_error", "on_invalid", "problem", "problem_response"]
@@ -38,12 +37,20 @@ _MEANING = {
 _ALWAYS = (400, 401, 403, 413, 429, 500, 503)
 
 
-def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What an operation may answer besides its success, for the OpenAPI description."""
-    described = {"model": Problem, "content": {_TYPE: {}}}
-    return {
-        status: {**described, "description": _MEANING[status]} for status in sorted({*_ALWAYS, *statuses})
-    }
+def answers(
+    *statuses: int, success: Mapping[int, dict[str, Any]] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """What an operation may answer, for the OpenAPI description.
+
+    Args:
+        statuses: of errors, besides those that every operation has.
+        success: other answers, if there are more than the usual one.
+    """
+    described: dict[int | str, dict[str, Any]] = dict((success or {}).items())
+    for status in sorted({*_ALWAYS, *statuses}):
+        content = {_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        described[status] = {"description": _MEANING[status], "content": content}
+    return described
 
 
 def problem(answer: Answer, request_id: str) -> dict[str, Any]:
@@ -116,4 +123,6 @@ def _rule(error: Mapping[str, Any]) -> str:
         return str(cause)
     if error["type"] == "json_invalid":
         return "not valid JSON"
+    if tuple(error["loc"]) == ("body",):
+        return "must be a JSON object, sent as Content-Type: application/json"
     return str(error["msg"])[:1].lower() + str(error["msg"])[1:]

@@ -93,7 +93,7 @@ def get_job(id: Number, caller: Reading) -> Response:
 
 @router.get("/audit", tags=["audit"], response_model=PageOf[AuditRowOut], responses=answers())
 def page_audit(caller: Reading, limit: Limit = 100, cursor: Cursor = None) -> Response:
-    """The audit, oldest row first. For administrators."""
+    """The audit, newest row first. For administrators."""
     return page_of(caller.service.audit.page_audit(caller.call, cursor, limit))
 
 

@@ -37,7 +37,7 @@ def page_topics(caller: Reading, limit: Limit = 100, cursor: Cursor = None, pref
     return page_of(caller.service.topics.page_topics(caller.call, cursor, limit, prefix))
 
 
-@router.post("/topics", status_code=201, response_model=NewTopicOut, responses={**_ROTATED, **answers(409)})
+@router.post("/topics", status_code=201, response_model=NewTopicOut, responses=answers(409, success=_ROTATED))
 def new_topic(body: NewTopic, caller: Changing) -> Response:
     """Make a topic's first key; or rotate it: make a new key, and send it to every member."""
     return caller.change_with(lambda call: caller.service.topics.new_topic(call, body.name), _made)

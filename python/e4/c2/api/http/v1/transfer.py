@@ -22,7 +22,6 @@ from starlette.types import Receive, Scope, Send
 
 from e4.c2.api.errors import answer_to
 from e4.c2.api.http.v1.calls import Caller, Reading, encoded
-from e4.c2.api.http.v1.models import ImportProgressOut
 from e4.c2.api.http.v1.problems import answers, problem, problem_response
 from e4.c2.api.http.v1.rows import CSV, JSON_LINES, client_rows, membership_rows
 from e4.c2.jsonform import to_json
@@ -54,15 +53,21 @@ _LINES = {
     200: {
         "description": "Reports as JSON lines, each with the counts so far; the last has those of the whole. "
         "Where the import ends early, the last line is a problem; what was reported before is done.",
-        "content": {JSON_LINES: {"schema": {"type": "string"}}},
-        "model": ImportProgressOut,
+        "content": {
+            JSON_LINES: {
+                "schema": {"type": "string"},
+                "example": '{"done":2,"created":1,"replaced":0,"unchanged":0,"refused":1,'
+                '"errors":[{"line":3,"error":"key must be 32 bytes in base64 or hex"}]}\n',
+            }
+        },
     }
 }
 
 
 @router.post(
     "/import/clients",
-    responses={**_LINES, **answers(415)},
+    response_class=Response,
+    responses=answers(415, success=_LINES),
     openapi_extra=_described(
         "name,key\nsensor-1,X9KAyX5BLJ+ITeGzUNUcqYFgMkjgqfoMAzGdZi4yMDA=\n",
         '{"name":"sensor-1","key":"X9KAyX5BLJ+ITeGzUNUcqYFgMkjgqfoMAzGdZi4yMDA="}\n',
@@ -81,7 +86,8 @@ async def import_clients(request: Request, caller: Reading) -> Response:
 
 @router.post(
     "/import/memberships",
-    responses={**_LINES, **answers(415)},
+    response_class=Response,
+    responses=answers(415, success=_LINES),
     openapi_extra=_described(
         "client,topic\nsensor-1,plant/boiler/temperature\n",
         '{"client":"sensor-1","topic":"plant/boiler/temperature"}\n',
@@ -124,7 +130,8 @@ def _exported(caller: Caller) -> Iterator[bytes]:
 
 
 def _blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
-    block, size = [], 0
+    block: list[bytes] = []
+    size = 0
     for line in lines:
         block += (line, b"\n")
         size += len(line)

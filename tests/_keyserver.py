@@ -1,0 +1,138 @@
+"""A key server in this process: the service on a new SQLite database, its HTTP application, and uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from e4 import crypto
+from e4.c2.api.feed import Feed
+from e4.c2.api.http import make_app
+from e4.c2.auth import Authenticator
+from e4.c2.model import ANYBODY, Call, Mode, Role
+from e4.c2.service import Service
+from e4.c2.service.setup import initialise
+from e4.c2.storage import Store
+from e4.c2.vault import Kdf
+
+_numbers = itertools.count()
+
+
+class _Metrics:
+    def request(self, *_: Any) -> None:
+        pass
+
+    def render(self) -> tuple[bytes, str]:
+        return b"", "text/plain"
+
+
+class _Health:
+    def alive(self) -> dict[str, Any]:
+        return {}
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        return True, {}
+
+
+class Keyserver:
+    """A key server without delivery. Its `app` belongs to the event loop that serves it first."""
+
+    def __init__(self, folder: Path, mode: Mode = "symkey", *, required: bool = False) -> None:
+        self.mode: Mode = mode
+        self.store = Store.create(f"sqlite:///{folder / f'c2-{next(_numbers)}.sqlite'}")
+        vault = initialise(self.store, mode, "a passphrase for tests", 0, kdf=Kdf(1, 64, 1))
+        self.service = Service(self.store, vault, notify=lambda: self.feed.notify())
+        self.feed = Feed(self.service, poll_seconds=0.1)
+        self.authenticator = Authenticator(self.store, required=required)
+        self.app = make_app(
+            self.service,
+            self.authenticator,
+            self.feed,
+            health=_Health(),  # type: ignore[arg-type]
+            metrics=_Metrics(),  # type: ignore[arg-type]
+        )
+
+    def close(self) -> None:
+        self.store.close()
+
+    def token(self, role: Role = Role.ADMIN, *, protect: bool = True, name: str | None = None) -> str:
+        """The secret of a new token."""
+        name = name or f"{role}-{next(_numbers)}"
+        return self.service.tokens.new_token(self.call, name, role, protect, None)[1]
+
+    @property
+    def call(self) -> Call:
+        return Call(ANYBODY, "test")
+
+    def key(self) -> bytes:
+        """A key that a client may have."""
+        if self.mode == "symkey":
+            return crypto.random_key()
+        return crypto.ed25519_public_key(crypto.random_ed25519_private_key())
+
+    def deliver(self, failure: str | None = None) -> None:
+        """As if all that is queued were sent; or refused by the broker, for that reason."""
+        now = time.time_ns() // 1_000_000
+        with self.store.claim(1000, now) as claim:
+            sent = [] if failure else [(out, now // 1000) for out in claim.outgoing]
+            failed = [(out, failure, now + 60_000) for out in claim.outgoing] if failure else []
+            with claim.write() as tx:
+                self.service.delivered(tx, sent, failed)
+
+    def add_clients(self, *names: str) -> None:
+        self.service.clients.new_clients(self.call, [(name, self.key()) for name in names])
+
+
+class Serving:
+    """uvicorn in a thread, on a port of its own; `stop` and `start` again on the same port."""
+
+    def __init__(self, server: Keyserver) -> None:
+        self._server = server
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        config = uvicorn.Config(
+            self._server.app,
+            host="127.0.0.1",
+            port=self.port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=1 << 18,
+        )
+        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._uvicorn.serve()), daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + 20
+        while not self._uvicorn.started:
+            assert self._thread.is_alive() and time.monotonic() < deadline, "the server does not start"
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self._uvicorn.should_exit = True
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+
+@contextmanager
+def serving(server: Keyserver) -> Iterator[Serving]:
+    """The server, behind a port until the block ends."""
+    running = Serving(server)
+    try:
+        yield running
+    finally:
+        running.stop()
