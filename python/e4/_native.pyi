@@ -11,6 +11,7 @@ from typing_extensions import Buffer
 from e4.errors import E4Error
 
 __all__ = [
+    "ENGINE",
     "NAME",
     "WIRE",
     "PrivateKey",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 NAME: Final = "native"
+ENGINE: Final[str]  # "vaes", "aesni" or "portable"; E4_ENGINE forces one
 WIRE: Final[dict[str, int | str]]
 
 @final

@@ -214,7 +214,11 @@ def _load(name: str) -> Backend:
     try:
         return cast("Backend", importlib.import_module(module))
     except ImportError as error:
-        hint = (
-            "build the package with 'pip install .'" if name == "native" else "install the extra 'reference'"
-        )
-        raise BackendError(f"crypto backend {name!r} is not available ({error}): {hint}") from None
+        text = f"crypto backend {name!r} is not available ({error})"
+        if isinstance(error, ModuleNotFoundError):
+            text += (
+                ": build the package with 'pip install .'"
+                if name == "native"
+                else ": install the extra 'reference'"
+            )
+        raise BackendError(text) from None

@@ -6,8 +6,8 @@ mod common;
 use common::{array, bytes, hex, list, parse};
 use e4_core::curve::{PrivateKey, PublicKey};
 use e4_core::hash::Id;
-use e4_core::message::{Limits, PubMessage, SymKey, SymMessage, check_symmetric_key};
-use e4_core::siv::{SivKey, TwoKeySiv};
+use e4_core::message::{Incoming, Limits, Outgoing, PubMessage, SymKey, SymMessage, check_symmetric_key};
+use e4_core::siv::{Engine, SivKey, TwoKeySiv};
 use e4_core::wire::{PUB_OVERHEAD, SYM_OVERHEAD};
 use e4_core::{Error, KeyFault};
 use zeroize::ZeroizeOnDrop;
@@ -16,7 +16,7 @@ const NOW: u64 = 1_588_888_888;
 const STRICT: Limits = Limits { max_ahead: 0, max_age: 0, max_previous_age: 0 };
 
 fn key(seed: u64) -> SymKey {
-    SymKey::new(&array::<32>(seed), Limits::default()).unwrap()
+    SymKey::new(&array::<32>(seed), Limits::default(), Engine::best()).unwrap()
 }
 
 fn protect(key: &SymKey, payload: &[u8], timestamp: u64) -> Vec<u8> {
@@ -35,14 +35,29 @@ fn unprotect(key: &SymKey, message: &[u8], now: u64) -> Result<Vec<u8>, Error> {
     result.map(|()| payload)
 }
 
-fn unprotect_many(key: &SymKey, messages: &[&[u8]], now: u64) -> Vec<Result<Vec<u8>, Error>> {
-    let mut outcomes = Vec::new();
-    let done = key.unprotect_many(messages, now, |outcome| {
-        outcomes.push(outcome.map(<[u8]>::to_vec));
-        Ok::<_, Error>(())
+fn protect_many(key: &SymKey, payloads: &[Vec<u8>], timestamp: u64) -> Vec<Vec<u8>> {
+    let mut messages: Vec<_> =
+        payloads.iter().map(|payload| vec![0xee; payload.len() + SYM_OVERHEAD]).collect();
+    let mut outgoing: Vec<_> =
+        payloads.iter().zip(&mut messages).map(|(payload, message)| Outgoing { payload, message }).collect();
+    key.protect_many(&mut outgoing, timestamp).unwrap();
+    messages
+}
+
+/// Whatever the outcomes, nothing but payloads is ever written.
+fn unprotect_many(key: &SymKey, messages: &[Vec<u8>], now: u64) -> Vec<Result<Vec<u8>, Error>> {
+    let mut payloads: Vec<_> =
+        messages.iter().map(|message| vec![0xee; Incoming::payload_len(message.len())]).collect();
+    let mut incoming: Vec<_> =
+        messages.iter().zip(&mut payloads).map(|(message, payload)| Incoming { message, payload }).collect();
+    let outcomes = key.unprotect_many(&mut incoming, now);
+    assert_eq!(outcomes.len(), payloads.len());
+    let opened = outcomes.into_iter().zip(payloads).map(|(outcome, payload)| {
+        let untouched = payload.iter().all(|&byte| byte == 0xee) || payload.iter().all(|&byte| byte == 0);
+        assert!(outcome.is_ok() || untouched);
+        outcome.map(|()| payload)
     });
-    assert_eq!(done, Ok(()));
-    outcomes
+    opened.collect()
 }
 
 struct Signer {
@@ -80,14 +95,14 @@ fn unprotect_signed(key: &SymKey, known: &[&Signer], message: &[u8], now: u64) -
 fn deployed_sk_messages() {
     let timestamp = parse(common::E4)["timestamp"].as_u64().unwrap();
     for vector in list(common::E4, "sym_protected") {
-        let key = SymKey::new(&hex(&vector, "topic_key"), STRICT).unwrap();
+        let key = SymKey::new(&hex(&vector, "topic_key"), STRICT, Engine::best()).unwrap();
         let (payload, message) = (hex(&vector, "pt"), hex(&vector, "protected"));
         assert_eq!(protect(&key, &payload, timestamp), message);
         assert_eq!(unprotect(&key, &message, timestamp).unwrap(), payload);
         assert_eq!(SymMessage::parse(&message).unwrap().timestamp(), timestamp);
     }
     for vector in list(common::E4, "aes_siv") {
-        let key = SivKey::new(hex(&vector, "key")[..].try_into().unwrap());
+        let key = SivKey::new(hex(&vector, "key")[..].try_into().unwrap(), Engine::best());
         let mut sealed = vec![0; hex(&vector, "ct").len()];
         key.seal(&hex(&vector, "ad"), &hex(&vector, "pt"), &mut sealed).unwrap();
         assert_eq!(sealed, hex(&vector, "ct"));
@@ -98,7 +113,7 @@ fn deployed_sk_messages() {
 fn deployed_pk_messages() {
     let timestamp = parse(common::E4)["timestamp"].as_u64().unwrap();
     for vector in list(common::E4, "pub_protected") {
-        let topic_key = SymKey::new(&hex(&vector, "topic_key"), STRICT).unwrap();
+        let topic_key = SymKey::new(&hex(&vector, "topic_key"), STRICT, Engine::best()).unwrap();
         let signer = Signer {
             key: PrivateKey::from_seed(hex(&vector, "seed")[..].try_into().unwrap()),
             id: Id(hex(&vector, "id")[..].try_into().unwrap()),
@@ -215,7 +230,7 @@ fn checks_on_a_pk_message_come_in_order() {
 fn the_previous_key_opens_for_its_time() {
     let since = NOW - 3600;
     let (old, newest) = (key(1), array::<32>(2));
-    let context = SymKey::new(&newest, Limits::default()).unwrap();
+    let context = SymKey::new(&newest, Limits::default(), Engine::best()).unwrap();
     let context = context.with_previous(&array::<32>(1), since).unwrap();
     let by_old = |timestamp| protect(&old, b"by the old key", timestamp);
     assert_eq!(unprotect(&context, &by_old(NOW), NOW).unwrap(), b"by the old key");
@@ -224,7 +239,10 @@ fn the_previous_key_opens_for_its_time() {
     assert_eq!(unprotect(&context, &by_old(since - 5), since - 5).unwrap(), b"by the old key");
     // What is protected is protected with the current key.
     let by_new = protect(&context, b"by the new key", NOW);
-    assert_eq!(by_new, protect(&SymKey::new(&newest, STRICT).unwrap(), b"by the new key", NOW));
+    assert_eq!(
+        by_new,
+        protect(&SymKey::new(&newest, STRICT, Engine::best()).unwrap(), b"by the new key", NOW)
+    );
     assert_eq!(unprotect(&context, &by_new, NOW + 1).unwrap(), b"by the new key");
     // Neither key.
     assert_eq!(unprotect(&context, &protect(&key(3), b"", NOW), NOW), Err(Error::NotAuthentic));
@@ -242,19 +260,14 @@ fn many_are_protected_as_one_by_one() {
         // Of equal lengths, of all lengths around a block, and of very different ones.
         for len in [|_| 64, |i| i, |i| i * i * 7 % 3000] {
             let payloads: Vec<_> = (0..count).map(|i| bytes(i as u64, len(i))).collect();
-            let slices: Vec<_> = payloads.iter().map(Vec::as_slice).collect();
-            let mut messages = Vec::new();
-            let done = key.protect_many(&slices, NOW, |pending| {
-                let mut message = vec![0xee; pending.message_len()];
-                messages.push(pending.write(&mut message).map(|()| message)?);
-                Ok::<_, Error>(())
-            });
-            assert_eq!(done, Ok(()));
+            let messages = protect_many(&key, &payloads, NOW);
             let expected: Vec<_> = payloads.iter().map(|payload| protect(&key, payload, NOW)).collect();
             assert_eq!(messages, expected);
 
-            let slices: Vec<_> = messages.iter().map(Vec::as_slice).collect();
-            assert_eq!(unprotect_many(&key, &slices, NOW), payloads.into_iter().map(Ok).collect::<Vec<_>>());
+            assert_eq!(
+                unprotect_many(&key, &messages, NOW),
+                payloads.into_iter().map(Ok).collect::<Vec<_>>()
+            );
         }
     }
 }
@@ -262,7 +275,7 @@ fn many_are_protected_as_one_by_one() {
 #[test]
 fn many_are_unprotected_as_one_by_one() {
     let limits = Limits::default();
-    let context = SymKey::new(&array::<32>(2), limits).unwrap();
+    let context = SymKey::new(&array::<32>(2), limits, Engine::best()).unwrap();
     let context = context.with_previous(&array::<32>(1), NOW - 10).unwrap();
     let keys = [key(1), key(2), key(3)];
     // Good ones under either key, foreign ones, early, late and short ones, in a disorder that is always the same.
@@ -276,45 +289,43 @@ fn many_are_unprotected_as_one_by_one() {
             message
         })
         .collect();
-    let slices: Vec<_> = messages.iter().map(Vec::as_slice).collect();
-    let outcomes = unprotect_many(&context, &slices, NOW);
+    let outcomes = unprotect_many(&context, &messages, NOW);
     let expected: Vec<_> = messages.iter().map(|message| unprotect(&context, message, NOW)).collect();
     assert_eq!(outcomes, expected);
     let errors = [Error::Malformed, Error::TimestampInFuture, Error::TimestampTooOld, Error::NotAuthentic];
     assert!(errors.iter().all(|error| outcomes.contains(&Err(*error))));
     assert!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() > 50);
     // Later the previous key has had its time.
-    let outcomes = unprotect_many(&context, &slices, NOW + 3591);
+    let outcomes = unprotect_many(&context, &messages, NOW + 3591);
     let expected: Vec<_> = messages.iter().map(|message| unprotect(&context, message, NOW + 3591)).collect();
     assert_eq!(outcomes, expected);
 }
 
 #[test]
-fn many_end_with_the_first_error_of_the_receiver() {
+fn many_with_a_wrong_output_length() {
     let key = key(1);
-    let mut seen = 0;
-    let stop = |seen: &mut u32| {
-        *seen += 1;
-        if *seen == 11 { Err(Error::OutOfMemory) } else { Ok(()) }
-    };
-    assert_eq!(key.protect_many(&[&b"x"[..]; 20], NOW, |_| stop(&mut seen)), Err(Error::OutOfMemory));
-    let message = protect(&key, b"x", NOW);
-    let mut opened = 0;
-    assert_eq!(key.unprotect_many(&[&*message; 20], NOW, |_| stop(&mut opened)), Err(Error::OutOfMemory));
-    assert_eq!((seen, opened), (11, 11));
-    let wrong_length = key.protect_many(&[b"x"], NOW, |pending| pending.write(&mut [0; 24]));
-    assert_eq!(wrong_length, Err(Error::OutputLength));
+    let (mut right, mut wrong) = ([0xee; 25], [0xee; 24]);
+    let mut outgoing =
+        [Outgoing { payload: b"x", message: &mut right }, Outgoing { payload: b"x", message: &mut wrong }];
+    assert_eq!(key.protect_many(&mut outgoing, NOW), Err(Error::OutputLength));
+    assert_eq!((right, wrong), ([0xee; 25], [0xee; 24]));
+
+    let message = &protect(&key, b"x", NOW)[..];
+    let (mut right, mut wrong) = ([0; 1], [0; 2]);
+    let mut incoming = [Incoming { message, payload: &mut wrong }, Incoming { message, payload: &mut right }];
+    assert_eq!(key.unprotect_many(&mut incoming, NOW), [Err(Error::OutputLength), Ok(())]);
+    assert_eq!((right, wrong), (*b"x", [0; 2]));
 }
 
 #[test]
 fn keys_are_checked() {
     for len in [0, 16, 31, 33, 64] {
         let refused = Error::InvalidKey(KeyFault::SymmetricLength);
-        assert_eq!(SymKey::new(&vec![1; len], STRICT).unwrap_err(), refused);
+        assert_eq!(SymKey::new(&vec![1; len], STRICT, Engine::best()).unwrap_err(), refused);
         assert_eq!(key(1).with_previous(&vec![1; len], 0).unwrap_err(), refused);
     }
     let refused = Error::InvalidKey(KeyFault::SymmetricZero);
-    assert_eq!(SymKey::new(&[0; 32], STRICT).unwrap_err(), refused);
+    assert_eq!(SymKey::new(&[0; 32], STRICT, Engine::best()).unwrap_err(), refused);
     assert_eq!(key(1).with_previous(&[0; 32], 0).unwrap_err(), refused);
     assert_eq!(check_symmetric_key(&[0; 32]), Err(refused));
     for i in 0..32 {
@@ -348,9 +359,9 @@ fn secrets_are_wiped_and_not_shown() {
     wiped::<SivKey>();
     wiped::<TwoKeySiv>();
     wiped::<PrivateKey>();
-    assert_eq!(format!("{:?}", SivKey::new(&[0x41; 32])), "SivKey { .. }");
+    assert_eq!(format!("{:?}", SivKey::new(&[0x41; 32], Engine::best())), "SivKey { .. }");
     assert_eq!(format!("{:?}", TwoKeySiv::new(&[0x41; 32]).unwrap()), "TwoKeySiv { .. }");
-    let shown = format!("{:?}", SymKey::new(&[0x41; 32], STRICT).unwrap());
+    let shown = format!("{:?}", SymKey::new(&[0x41; 32], STRICT, Engine::best()).unwrap());
     assert_eq!(shown, format!("SymKey {{ limits: {STRICT:?}, .. }}"));
 }
 

@@ -6,7 +6,7 @@ mod common;
 use aes_siv::KeyInit;
 use aes_siv::siv::{Aes128Siv, Aes256Siv};
 use common::{array, bytes, hex, list};
-use e4_core::siv::{MAX_ASSOCIATED_DATA, SivKey, TwoKeySiv};
+use e4_core::siv::{Engine, MAX_ASSOCIATED_DATA, SivKey, TwoKeySiv};
 use e4_core::{Error, KeyFault};
 
 fn seal(siv: &TwoKeySiv, associated_data: &[&[u8]], plaintext: &[u8]) -> Vec<u8> {
@@ -58,7 +58,7 @@ fn agrees_with_aes_siv_at_all_lengths() {
 fn one_key_is_that_key_twice() {
     for len in (0..=200).chain([1024, 3000]) {
         let key = array::<32>(len as u64 + 1000);
-        let (one, two) = (SivKey::new(&key), TwoKeySiv::new(&[key, key].concat()).unwrap());
+        let (one, two) = (SivKey::new(&key, Engine::best()), TwoKeySiv::new(&[key, key].concat()).unwrap());
         let plaintext = bytes(3, len);
         for data_len in [0, 1, 8, 15, 16, 17, 40] {
             let data = bytes(4, data_len);
@@ -90,7 +90,7 @@ fn the_counter_starts_with_two_bits_cleared() {
 #[test]
 fn every_changed_bit_is_noticed_and_nothing_is_released() {
     let key = array::<32>(5);
-    let siv = SivKey::new(&key);
+    let siv = SivKey::new(&key, Engine::best());
     for len in [0, 1, 16, 33] {
         let plaintext = bytes(6, len);
         let mut sealed = vec![0; len + 16];
@@ -117,7 +117,7 @@ fn every_changed_bit_is_noticed_and_nothing_is_released() {
 
 #[test]
 fn lengths_are_checked() {
-    let one = SivKey::new(&array(7));
+    let one = SivKey::new(&array(7), Engine::best());
     let two = TwoKeySiv::new(&array::<64>(7)).unwrap();
     for wrong in [0, 15, 16, 19, 21] {
         let mut out = vec![0; wrong];

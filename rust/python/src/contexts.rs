@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use e4_core::hash::Id;
-use e4_core::message::{self, Limits, PubMessage, SymMessage};
+use e4_core::message::{self, Incoming, Limits, Outgoing, PubMessage, SymMessage};
 use e4_core::{Error, curve, wire};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping};
 
+use crate::engine;
 use crate::failure::Failure;
 use crate::input::{Data, limit, or_present, seconds, time, with_slices};
 use crate::keys;
-use crate::output::new_bytes;
+use crate::output::{new_bytes, new_bytes_many};
 
 /// The context of one 32-byte symmetric key, with the previous key during a transition.
 #[pyclass(frozen, module = "e4._native")]
@@ -32,7 +33,8 @@ impl SymKey {
         #[pyo3(from_py_with = limit)] max_age: u64,
         #[pyo3(from_py_with = limit)] max_previous_age: u64,
     ) -> Result<Self, Failure> {
-        let context = message::SymKey::new(&key, Limits { max_ahead, max_age, max_previous_age })?;
+        let context =
+            message::SymKey::new(&key, Limits { max_ahead, max_age, max_previous_age }, engine::chosen()?)?;
         Ok(Self(match previous {
             Some(previous) => context.with_previous(&previous, previous_since)?,
             None => context,
@@ -70,14 +72,20 @@ impl SymKey {
         payloads: &Bound<'py, PyAny>,
         #[pyo3(from_py_with = time)] timestamp: Option<u64>,
     ) -> Result<Bound<'py, PyList>, Failure> {
-        let (result, timestamp) = (PyList::empty(payloads.py()), or_present(timestamp));
+        let (py, timestamp) = (payloads.py(), or_present(timestamp));
         with_slices(payloads, |payloads| {
-            self.0.protect_many(payloads, timestamp, |pending| {
-                let message = new_bytes(result.py(), pending.message_len(), |out| pending.write(out))?;
-                Ok(result.append(message)?)
-            })
-        })?;
-        Ok(result)
+            let lens = payloads.iter().map(|payload| payload.len() + wire::SYM_OVERHEAD);
+            let (messages, result) = new_bytes_many(py, payloads.len(), lens, |outs| {
+                let mut outgoing: Vec<_> = payloads
+                    .iter()
+                    .zip(outs)
+                    .map(|(payload, message)| Outgoing { payload, message })
+                    .collect();
+                self.0.protect_many(&mut outgoing, timestamp)
+            })?;
+            result?;
+            Ok(PyList::new(py, messages)?)
+        })
     }
 
     /// Unprotect many messages; a refused one gives its error in its place.
@@ -87,14 +95,27 @@ impl SymKey {
         messages: &Bound<'py, PyAny>,
         #[pyo3(from_py_with = time)] now: Option<u64>,
     ) -> Result<Bound<'py, PyList>, Failure> {
-        let (result, now) = (PyList::empty(messages.py()), or_present(now));
+        let (py, now) = (messages.py(), or_present(now));
         with_slices(messages, |messages| {
-            self.0.unprotect_many(messages, now, |outcome| match outcome {
-                Ok(payload) => Ok(result.append(PyBytes::new(result.py(), payload))?),
-                Err(error) => append_error(&result, error),
-            })
-        })?;
-        Ok(result)
+            let lens = messages.iter().map(|message| Incoming::payload_len(message.len()));
+            let (payloads, outcomes) = new_bytes_many(py, messages.len(), lens, |outs| {
+                let mut incoming: Vec<_> = messages
+                    .iter()
+                    .zip(outs)
+                    .map(|(message, payload)| Incoming { message, payload })
+                    .collect();
+                self.0.unprotect_many(&mut incoming, now)
+            })?;
+            if outcomes.iter().all(Result::is_ok) {
+                return Ok(PyList::new(py, payloads)?);
+            }
+            let list = PyList::empty(py);
+            payloads.into_iter().zip(outcomes).try_for_each(|(payload, outcome)| match outcome {
+                Ok(()) => Ok(list.append(payload)?),
+                Err(error) => append_error(&list, error),
+            })?;
+            Ok(list)
+        })
     }
 
     #[expect(clippy::unused_self, reason = "shows no more than the class")]

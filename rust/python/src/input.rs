@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyBufferError, PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyMemoryView};
+use pyo3::types::{PyBool, PyList, PyMemoryView, PyTuple};
 use zeroize::Zeroizing;
 
 use crate::failure::{Class, Failure};
@@ -76,8 +76,17 @@ pub(crate) fn with_slices<R>(
     sequence: &Bound<'_, PyAny>,
     work: impl FnOnce(&[&[u8]]) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
-    let objects = sequence.try_iter()?.collect::<PyResult<Vec<_>>>()?;
-    let data = objects.iter().map(|object| object.extract()).collect::<PyResult<Vec<Data<'_>>>>()?;
+    // A list can be changed by another thread meanwhile; a tuple of its items keeps them alive.
+    let objects = match sequence.cast::<PyList>() {
+        Ok(list) => list.to_tuple(),
+        Err(_) => PyTuple::new(sequence.py(), sequence.try_iter()?.collect::<PyResult<Vec<_>>>()?)?,
+    };
+    let mut slices = Vec::with_capacity(objects.len());
+    slices.extend(objects.iter_borrowed().map_while(|object| object.extract::<&[u8]>().ok()));
+    if slices.len() == objects.len() {
+        return work(&slices);
+    }
+    let data = objects.iter_borrowed().map(|object| object.extract()).collect::<PyResult<Vec<Data<'_>>>>()?;
     work(&data.iter().map(|data| &**data).collect::<Vec<_>>())
 }
 

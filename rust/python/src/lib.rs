@@ -5,6 +5,7 @@
 //! are frozen, and no reference into memory that Python code could change is ever held.
 
 mod contexts;
+mod engine;
 mod failure;
 mod functions;
 mod input;
@@ -38,6 +39,7 @@ mod _native {
             wire.set_item(name, value)?;
         }
         wire.set_item("CONTROL_TOPIC_PREFIX", e4_core::wire::CONTROL_TOPIC_PREFIX)?;
-        module.add("WIRE", wire)
+        module.add("WIRE", wire)?;
+        module.add("ENGINE", crate::engine::chosen()?.name())
     }
 }

@@ -12,14 +12,14 @@ use zeroize::ZeroizeOnDrop;
 
 use crate::curve::{PrivateKey, PublicKey};
 use crate::hash::Id;
-use crate::siv::SivKey;
+use crate::siv::{Engine, SivKey};
 use crate::wire::{
     self, ID_LEN, KEY_LEN, PUB_OVERHEAD, PUB_SIV, SIGNATURE_LEN, SIV_LEN, SYM_OVERHEAD, SYM_SIV,
     TIMESTAMP_LEN,
 };
 use crate::{Error, KeyFault};
 
-pub use many::Pending;
+pub use many::{Incoming, Outgoing};
 
 /// How far a message's timestamp may be from the clock, and how long a previous key is used; in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl<'a> PubMessage<'a> {
 /// The context of one symmetric key: a topic's, with the previous one during a transition, or a client's own.
 pub struct SymKey {
     current: SivKey,
-    previous: Option<Previous>,
+    previous: Option<Box<Previous>>,
     limits: Limits,
 }
 
@@ -151,12 +151,12 @@ struct Previous {
 }
 
 impl SymKey {
-    /// The context of a key.
+    /// The context of a key, whose AES is `engine`'s.
     ///
     /// # Errors
     /// [`KeyFault::SymmetricLength`], [`KeyFault::SymmetricZero`].
-    pub fn new(key: &[u8], limits: Limits) -> Result<Self, Error> {
-        let current = SivKey::new(check_symmetric_key(key)?);
+    pub fn new(key: &[u8], limits: Limits, engine: Engine) -> Result<Self, Error> {
+        let current = SivKey::new(check_symmetric_key(key)?, engine);
         Ok(Self { current, previous: None, limits })
     }
 
@@ -165,8 +165,8 @@ impl SymKey {
     /// # Errors
     /// [`KeyFault::SymmetricLength`], [`KeyFault::SymmetricZero`].
     pub fn with_previous(self, key: &[u8], since: u64) -> Result<Self, Error> {
-        let key = SivKey::new(check_symmetric_key(key)?);
-        Ok(Self { previous: Some(Previous { key, since }), ..self })
+        let key = SivKey::new(check_symmetric_key(key)?, self.current.engine());
+        Ok(Self { previous: Some(Box::new(Previous { key, since })), ..self })
     }
 
     /// Protects a payload as an SK message or a command.

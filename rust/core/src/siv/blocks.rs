@@ -3,9 +3,7 @@
 use aes::cipher::array::Array;
 use aes::cipher::consts::U16;
 use aes::cipher::typenum::Unsigned;
-use aes::cipher::{
-    BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, ParBlocks,
-};
+use aes::cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockSizeUser, ParBlocks};
 use zeroize::ZeroizeOnDrop;
 
 const BLOCK_LEN: usize = 16;
@@ -26,14 +24,21 @@ pub(super) struct Subkeys {
 }
 
 impl Subkeys {
-    pub(super) fn new(cipher: &impl BlockCipherEncrypt<BlockSize = U16>) -> Self {
+    /// `run` runs a closure of the block cipher.
+    pub(super) fn new(run: impl FnOnce(Derive<'_>)) -> Self {
         let mut result = Self { full: [0; 16], padded: [0; 16], zero: [0; 16], zero_doubled: [0; 16] };
-        cipher.encrypt_with_backend(Derive { subkeys: &mut result });
+        run(Derive { subkeys: &mut result });
         result
+    }
+
+    /// The sum `d` of S2V after one string of associated data, given its CMAC.
+    #[inline(always)]
+    pub(super) fn after_one(&self, cmac: Block) -> Block {
+        xor(self.zero_doubled, cmac)
     }
 }
 
-struct Derive<'a> {
+pub(super) struct Derive<'a> {
     subkeys: &'a mut Subkeys,
 }
 
@@ -66,7 +71,12 @@ pub(super) fn s2v<B: BlockCipherEncBackend<BlockSize = U16>>(
     for block in head {
         chain = encrypt(backend, xor(chain, *block));
     }
-    s2v_end(backend, subkeys, d, chain, tail)
+    let mut ends = Ends::NONE;
+    ends.set(subkeys, d, tail);
+    for block in ends.blocks() {
+        chain = encrypt(backend, xor(chain, *block));
+    }
+    chain
 }
 
 /// S2V up to the plaintext.
@@ -91,33 +101,56 @@ pub(super) fn split(plaintext: &[u8]) -> (&[Block], &[u8]) {
     (head.as_chunks().0, tail)
 }
 
-/// The rest of S2V, from the sum `d` of what came before, the CBC-MAC of the plaintext's head, and its end.
-#[inline(always)]
-pub(super) fn s2v_end<B: BlockCipherEncBackend<BlockSize = U16>>(
-    backend: &B,
-    subkeys: &Subkeys,
-    d: Block,
-    chain: Block,
-    tail: &[u8],
-) -> Block {
-    let (Some((first, _)), Some((rest, last))) =
-        (tail.split_first_chunk::<BLOCK_LEN>(), tail.split_last_chunk())
-    else {
-        return encrypt(backend, xor(xor(double(d), pad(tail)), subkeys.full));
-    };
-    // CMAC of the plaintext, whose last 16 bytes have d added ("xorend").
-    let last = xor(*last, d);
-    if rest.is_empty() {
-        return encrypt(backend, xor(xor(chain, last), subkeys.full));
+/// The last one or two blocks of the CMAC that ends S2V, with all that is added to them already added.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    blocks: [Block; 2],
+    count: usize,
+}
+
+impl Ends {
+    /// No block.
+    pub(super) const NONE: Self = Self { blocks: [[0; BLOCK_LEN]; 2], count: 0 };
+
+    /// From the sum `d` of what came before, and the plaintext's end as [`split`] gives it.
+    #[inline(always)]
+    pub(super) fn set(&mut self, subkeys: &Subkeys, d: Block, tail: &[u8]) {
+        let (Some((first, _)), Some((rest, last))) =
+            (tail.split_first_chunk::<BLOCK_LEN>(), tail.split_last_chunk())
+        else {
+            return self.set_one(xor(xor(double(d), pad(tail)), subkeys.full));
+        };
+        // The last 16 bytes have d added ("xorend").
+        let last = xor(*last, d);
+        if rest.is_empty() {
+            return self.set_one(xor(last, subkeys.full));
+        }
+        // These lie across two blocks, of which the second is padded.
+        let mut end = [0; 2 * BLOCK_LEN];
+        end[..BLOCK_LEN].copy_from_slice(first);
+        end[rest.len()..rest.len() + BLOCK_LEN].copy_from_slice(&last);
+        end[rest.len() + BLOCK_LEN] = PADDING;
+        let [first, second] = [0, BLOCK_LEN].map(|start| core::array::from_fn(|i| end[start + i]));
+        self.blocks = [first, xor(second, subkeys.padded)];
+        self.count = 2;
     }
-    // These lie across two blocks, of which the second is padded.
-    let mut end = [0; 2 * BLOCK_LEN];
-    end[..BLOCK_LEN].copy_from_slice(first);
-    end[rest.len()..rest.len() + BLOCK_LEN].copy_from_slice(&last);
-    end[rest.len() + BLOCK_LEN] = PADDING;
-    let [first, second] = [0, BLOCK_LEN].map(|start| core::array::from_fn(|i| end[start + i]));
-    let chain = encrypt(backend, xor(chain, first));
-    encrypt(backend, xor(xor(chain, second), subkeys.padded))
+
+    /// CMAC over fewer than 16 bytes, as one block.
+    #[inline(always)]
+    pub(super) fn set_short(&mut self, subkeys: &Subkeys, message: &[u8]) {
+        self.set_one(xor(pad(message), subkeys.padded));
+    }
+
+    #[inline(always)]
+    fn set_one(&mut self, block: Block) {
+        self.blocks[0] = block;
+        self.count = 1;
+    }
+
+    #[inline(always)]
+    pub(super) fn blocks(&self) -> &[Block] {
+        &self.blocks[..self.count]
+    }
 }
 
 /// AES-CMAC (RFC 4493).
@@ -135,6 +168,9 @@ fn cmac<B: BlockCipherEncBackend<BlockSize = U16>>(backend: &B, subkeys: &Subkey
     encrypt(backend, xor(chain, last))
 }
 
+/// Clears two bits of the synthetic IV, so that counting in 31 bits never carries over (RFC 5297, section 2.5).
+pub(super) const COUNTER_MASK: u128 = !(1 << 63 | 1 << 31);
+
 /// CTR of RFC 5297, section 2.5: from the SIV with two bits cleared, counting in all 128.
 #[inline(always)]
 pub(super) fn ctr<B: BlockCipherEncBackend<BlockSize = U16>>(
@@ -143,7 +179,7 @@ pub(super) fn ctr<B: BlockCipherEncBackend<BlockSize = U16>>(
     input: &[u8],
     output: &mut [u8],
 ) {
-    let mut counter = u128::from_be_bytes(siv) & !(1 << 63 | 1 << 31);
+    let mut counter = u128::from_be_bytes(siv) & COUNTER_MASK;
     let mut next = || {
         let block = counter.to_be_bytes();
         counter = counter.wrapping_add(1);

@@ -7,37 +7,47 @@
 //! per message and the rounds are inlined; the functions of that path are therefore `inline(always)`.
 
 mod blocks;
+mod engine;
 mod many;
 mod two_key;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use core::fmt;
 
-use aes::Aes256Enc;
 use aes::cipher::consts::U16;
-use aes::cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit};
+use aes::cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockSizeUser};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::Error;
 use crate::wire::{KEY_LEN, SIV_LEN};
 use blocks::{Block, Subkeys, ctr, s2v};
+use engine::Cipher;
 
-pub(crate) use many::{LANES, Opening};
+pub use engine::Engine;
+pub(crate) use many::{CtrText, LANES};
 pub use two_key::{MAX_ASSOCIATED_DATA, TwoKeySiv};
 
 /// The context of one 32-byte key k, used as k‖k (protocol, section 2).
 pub struct SivKey {
-    cipher: Aes256Enc,
+    cipher: Cipher,
     subkeys: Subkeys,
 }
 
 impl SivKey {
-    /// Computes the context.
+    /// Computes the context for an engine; for the portable one where this processor cannot run that.
     #[must_use]
-    pub fn new(key: &[u8; KEY_LEN]) -> Self {
-        let cipher = Aes256Enc::new(key.into());
-        let subkeys = Subkeys::new(&cipher);
+    pub fn new(key: &[u8; KEY_LEN], engine: Engine) -> Self {
+        let cipher = Cipher::new(engine, key);
+        let subkeys = Subkeys::new(|derive| cipher.run(derive));
         Self { cipher, subkeys }
+    }
+
+    /// The engine of this context.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.cipher.engine()
     }
 
     /// Encrypts and authenticates.
@@ -51,7 +61,7 @@ impl SivKey {
     pub fn seal(&self, associated_data: &[u8], plaintext: &[u8], sealed: &mut [u8]) -> Result<(), Error> {
         let (siv, ciphertext) = split_sealed(sealed, plaintext.len())?;
         let (cipher, subkeys) = (&self.cipher, &self.subkeys);
-        cipher.encrypt_with_backend(Seal { subkeys, associated_data, plaintext, siv, ciphertext });
+        cipher.run(Seal { subkeys, associated_data, plaintext, siv, ciphertext });
         Ok(())
     }
 
@@ -66,7 +76,7 @@ impl SivKey {
             return Err(Error::OutputLength);
         }
         let mut expected = [0; SIV_LEN];
-        self.cipher.encrypt_with_backend(Open {
+        self.cipher.run(Open {
             subkeys: &self.subkeys,
             associated_data,
             siv,
@@ -90,7 +100,7 @@ impl fmt::Debug for SivKey {
 /// The marker is true only as long as this compiles.
 const _: () = {
     const fn wiped<T: ZeroizeOnDrop>() {}
-    wiped::<Aes256Enc>();
+    wiped::<Cipher>();
     wiped::<Subkeys>();
 };
 
@@ -101,7 +111,11 @@ fn split_sealed(sealed: &mut [u8], plaintext_len: usize) -> Result<(&mut Block, 
     }
 }
 
-fn release_if_equal(siv: &Block, expected: &Block, plaintext: &mut [u8]) -> Result<(), Error> {
+/// Compares a message's synthetic IV with the one that its plaintext has; in constant time.
+///
+/// # Errors
+/// [`Error::NotAuthentic`]; the plaintext is then zero.
+pub(crate) fn release_if_equal(siv: &Block, expected: &Block, plaintext: &mut [u8]) -> Result<(), Error> {
     // As two words: byte by byte, this would take as long as a block.
     let words = |tag: &Block| [0, 8].map(|at| u64::from_ne_bytes(core::array::from_fn(|i| tag[at + i])));
     if bool::from(words(siv).as_slice().ct_eq(&words(expected))) {

@@ -95,7 +95,7 @@ impl<C: KeyInit + BlockCipherEncrypt<BlockSize = U16> + ZeroizeOnDrop> KeyPair<C
         let (mac, ctr) = key.split_at(N / 2);
         let cipher = |half: &[u8]| C::new(&Array::from_fn(|i| half[i]));
         let (mac, ctr) = (cipher(mac), cipher(ctr));
-        let subkeys = Subkeys::new(&mac);
+        let subkeys = Subkeys::new(|derive| mac.encrypt_with_backend(derive));
         Box::new(Self { mac, ctr, subkeys })
     }
 
