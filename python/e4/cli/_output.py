@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 __all__ = ["colours", "painted", "print_json", "shown"]
 
-_COLOURS = {"red": 31, "green": 32, "yellow": 33, "dim": 2}
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "dim": 2, "bold": 1}
 
 
 def shown(text: str | bytes) -> str:

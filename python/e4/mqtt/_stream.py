@@ -167,7 +167,8 @@ class Stream:
         if self._failure is not None or (self._tls is not None and self._tls.pending()):
             timeout = 0.0
         if _QUICKACK is not None and not self.out:
-            self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+            with contextlib.suppress(OSError):  # of a connection that is gone; reading says so
+                self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         wants_write = self._reader_writes or (bool(self.out) and not self._writer_reads)
         self._select(selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_write else 0), timeout)
 

@@ -97,6 +97,7 @@ class Listening:
                 app,
                 lifespan="off",
                 log_config=None,
+                h11_max_incomplete_event_size=256 * 1024,
                 ssl_certfile=certificate,
                 ssl_keyfile=key,
                 timeout_graceful_shutdown=5,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+import pytest
+
 import e4
 from e4 import commands, crypto
 from e4.backend import get
@@ -14,6 +16,9 @@ from e4.c2.storage import Outgoing, Store
 from e4.c2.vault import Vault
 
 T0 = 1_588_888_888_000  # the vectors' second, in milliseconds
+
+symkey_only = pytest.mark.parametrize("mode", ["symkey"], indirect=True)
+pubkey_only = pytest.mark.parametrize("mode", ["pubkey"], indirect=True)
 
 CALL = Call(ANYBODY, "request-1", "127.0.0.1")
 PASSPHRASE = "correct horse battery"

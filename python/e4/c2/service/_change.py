@@ -104,7 +104,7 @@ class Change:
     def remove_topic(self, clients: Sequence[Client], topic: Topic) -> None:
         """RemoveTopic."""
         self._supersede(clients, _TOPIC_COMMANDS, topic_hash=topic.hash)
-        self._queue(clients, CommandKind.REMOVE_TOPIC, topic_hash=topic.hash)
+        self._queue(clients, CommandKind.REMOVE_TOPIC, topic_row=topic.row, topic_hash=topic.hash)
 
     def reset_topics(self, clients: Sequence[Client]) -> None:
         """ResetTopics."""

@@ -86,7 +86,7 @@ class Audit(Room):
         query = _SELECT.order_by(_a.number.desc() if newest_first else _a.number).limit(limit)
         if after is not None:
             query = query.where(_a.number < after if newest_first else _a.number > after)
-        return [AuditRow(*row) for row in self._connection.execute(query)]
+        return [AuditRow(*row) for row in self._connection.execute(query).all()]
 
     def iterate(self, start: int = 1) -> Iterator[AuditRow]:
         """All rows from a number on, in constant memory."""

@@ -140,15 +140,16 @@ def outgoing(connection: Connection, ids: list[int], mode: Mode) -> list[Outgoin
     if not ids:
         return []
     if connection.dialect.name == "postgresql":
-        rows = list(connection.execute(_FULL_POSTGRESQL, {"ids": ids}))
+        rows = connection.execute(_FULL_POSTGRESQL, {"ids": ids}).all()
     else:
-        rows = list(connection.execute(_FULL_SQLITE, {"ids": json.dumps(ids)}))
+        rows = connection.execute(_FULL_SQLITE, {"ids": json.dumps(ids)}).all()
     found_topics = _topics(connection, {row[8] for row in rows})
     sources = _sources(connection, {row[10] for row in rows})
     new_keys = _new_keys(connection, {row[2] for row in rows if row[4] == CommandKind.SET_ID_KEY}, mode)
     return [_outgoing(row, found_topics, sources, new_keys) for row in rows]
 
 
+_KINDS: Final = {kind.value: kind for kind in CommandKind}  # a lookup; the enum's own takes long
 _Named = tuple[str, int | None, bytes | None]
 _GONE: Final[_Named] = ("", None, None)
 
@@ -204,7 +205,7 @@ def _outgoing(
     ) = row  # fmt: skip
     topic, topic_version, topic_key = found_topics.get(topic_row, _GONE)
     source, source_version, source_key = sources.get(source_row, _GONE)
-    kind = CommandKind(kind)
+    kind = _KINDS[kind]
     new_key = new_keys.get((client_row, new_version)) if kind is CommandKind.SET_ID_KEY else None
     client = client_id.hex() if name is None else name
     return Outgoing(

@@ -156,7 +156,7 @@ class Clients(Room):
         return None if row is None else Client(*row)
 
     def _all(self, query: Select[Any]) -> list[Client]:
-        return [Client(*row) for row in self._connection.execute(query)]
+        return [Client(*row) for row in self._connection.execute(query).all()]
 
 
 def _is(ref: str | bytes) -> ColumnElement[bool]:

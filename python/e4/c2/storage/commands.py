@@ -104,12 +104,15 @@ class Commands(Room):
         which: list[ColumnElement[bool]] = []
         if kinds is not None:
             which.append(_o.kind.in_(sorted(map(int, kinds))))
-        if topic_hash is not None:
-            which.append(_o.topic_hash == topic_hash)
         if source_id is not None:
             which.append(_o.source_id == source_id)
         if clients is None:
+            if topic_hash is not None:
+                which.append(_o.topic_hash == topic_hash)
             return self._supersede(which, at)
+        if topic_hash is not None:
+            # The index of clients is the one to use; substr() hides the topic's, which SQLite would prefer.
+            which.append(func.substr(_o.topic_hash, 1) == topic_hash)
         return sum(self._supersede([*which, _o.client_id.in_(ids)], at) for ids in bulk.chunks(clients))
 
     def move_key_version(self, client_id: bytes, version: int) -> None:
@@ -186,7 +189,7 @@ class Commands(Room):
             query = query.where(_o.job_id == job)
         if after_id is not None:
             query = query.where(_o.id < after_id if newest_first else _o.id > after_id)
-        return [_command(row) for row in self._connection.execute(query)]
+        return [_command(row) for row in self._connection.execute(query).all()]
 
     def pending(self) -> tuple[int, int | None]:
         """How many are pending, and when the oldest was queued."""

@@ -89,7 +89,7 @@ class Jobs(Room):
             query = query.where(_j.state == state)
         if after is not None:
             query = query.where(_j.id < after if newest_first else _j.id > after)
-        return [_job(row) for row in self._connection.execute(query)]
+        return [_job(row) for row in self._connection.execute(query).all()]
 
     def newest_of(self, kind: JobKind, subject_row: int) -> Job | None:
         """The newest job of a kind about a subject."""
@@ -145,7 +145,7 @@ class Jobs(Room):
         done = {"state": JobState.DONE, "finished_at": at}
         self._connection.execute(update(jobs).where(_j.id.in_(numbers)).values(done))
         return [
-            _job(row) for row in self._connection.execute(_SELECT.where(_j.id.in_(numbers)).order_by(_j.id))
+            _job(row) for row in self._connection.execute(_SELECT.where(_j.id.in_(numbers)).order_by(_j.id)).all()
         ]
 
 

@@ -88,7 +88,7 @@ class Links(Room):
         return set(self._connection.scalars(query))
 
     def _clients(self, query: Select[Any]) -> list[Client]:
-        return [Client(*row) for row in self._connection.execute(query)]
+        return [Client(*row) for row in self._connection.execute(query).all()]
 
 
 def _sources_of(target_row: int) -> Select[Any]:

@@ -138,10 +138,10 @@ class Members(Room):
         return dict(self._connection.execute(query).tuples().all())
 
     def _topics(self, query: Select[Any]) -> list[Topic]:
-        return [Topic(*row) for row in self._connection.execute(query)]
+        return [Topic(*row) for row in self._connection.execute(query).all()]
 
     def _clients(self, query: Select[Any]) -> list[Client]:
-        return [Client(*row) for row in self._connection.execute(query)]
+        return [Client(*row) for row in self._connection.execute(query).all()]
 
 
 def _these(pairs: list[tuple[int, int]]) -> Any:

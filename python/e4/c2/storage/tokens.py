@@ -63,7 +63,7 @@ class Tokens(Room):
         query = _SELECT.order_by(_t.id).limit(limit)
         if after is not None:
             query = query.where(_t.id > after)
-        return [_token(row) for row in self._connection.execute(query)]
+        return [_token(row) for row in self._connection.execute(query).all()]
 
     def revoke(self, number: int, at: int) -> bool:
         """End a token; False if there is none, or it was revoked before."""

@@ -111,7 +111,7 @@ class Topics(Room):
         return None if row is None else Topic(*row)
 
     def _all(self, query: Select[Any]) -> list[Topic]:
-        return [Topic(*row) for row in self._connection.execute(query)]
+        return [Topic(*row) for row in self._connection.execute(query).all()]
 
 
 def later(sort: ColumnElement[bytes], after_name: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -11,14 +11,10 @@ import datetime
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from e4.c2 import jsonform
-from e4.cli._output import colours, print_json, shown
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+from e4.cli._output import colours, painted, print_json, shown
 
 __all__ = ["details", "document", "done", "json_of", "listed", "time_of"]
 
@@ -105,32 +101,21 @@ def done(text: str, as_json: bool, **members: object) -> None:
 
 
 def _table(headings: list[str], rows: Iterator[list[str]], first: int, none: str) -> None:
+    """Lines under headings. One that is longer than the terminal is wide goes on below, and is never cut."""
     from rich.cells import cell_len
 
-    console = _console()
     head = list(itertools.islice(rows, first))
     if not head:
         print(none)
         return
-    widths = [max(cell_len(text) for text in column) for column in zip(headings, *head, strict=True)]
-    console.print(_made(headings, widths, head, heading=True))
-    while chunk := list(itertools.islice(rows, first)):
-        console.print(_made(headings, widths, chunk, heading=False))
+    # The last column needs no padding, and the columns of later rows start where those of the first do.
+    widths = [max(map(cell_len, column)) for column in zip(headings, *head, strict=True)][:-1] + [0]
 
+    def line(texts: list[str]) -> str:
+        padded = (text + " " * (width - cell_len(text)) for text, width in zip(texts, widths, strict=True))
+        return "  ".join(padded)
 
-def _made(headings: list[str], widths: list[int], rows: list[list[str]], heading: bool) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, show_header=heading, header_style="bold")
-    for name, width in zip(headings, widths, strict=True):
-        table.add_column(name, min_width=min(width, 40), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(text) for text in row))
-    return table
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False, markup=False, no_color=not colours(sys.stdout))
+    heading = line(headings)
+    print(painted(heading, "bold") if colours(sys.stdout) else heading)
+    for row in itertools.chain(head, rows):
+        print(line(row))

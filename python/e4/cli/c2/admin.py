@@ -183,7 +183,7 @@ _TOKENS = (
 )
 _AUDITS = (
     Entry(
-        "list", _audit_list, "List all changes and refused attempts, the oldest first.", "\n--limit 20 --json"
+        "list", _audit_list, "List all changes and refused attempts, the newest first.", "\n--limit 20 --json"
     ),
     Entry(
         "verify",

@@ -33,7 +33,7 @@ _BLOCK = 1 << 20  # bytes
 
 _HELP = """Register many clients, or give many of them topics' keys, from a file.
 
-A row that is refused is reported, and the others go on. To import a file again changes nothing.
+A line that is refused is reported, and the others go on. To import a file again changes nothing.
 
 \b
 Examples:
@@ -78,8 +78,8 @@ def _import(
         rows = None if str(file) == "-" else _rows(data, wanted)
         with Progress(f"rows of {file}", rows) as progress:
             for last in read(remote, data, wanted):
-                for row, text in last.errors:
-                    _refused(row, text, as_json, progress)
+                for line, text in last.errors:
+                    _refused(line, text, as_json, progress)
                 progress.update(last.done)
     if as_json:
         members = json_of(last)
@@ -94,11 +94,11 @@ def _import(
         raise typer.Exit(FAILED)
 
 
-def _refused(row: int, text: str, as_json: bool, progress: Progress) -> None:
+def _refused(line: int, text: str, as_json: bool, progress: Progress) -> None:
     if as_json:
-        print_json({"row": row, "error": text})
+        print_json({"line": line, "error": text})
     else:
-        progress.note(f"e4: row {row}: {shown(text)}")
+        progress.note(f"e4: line {line}: {shown(text)}")
 
 
 def _format(file: Path, form: str | None) -> Format:

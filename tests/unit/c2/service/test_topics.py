@@ -294,7 +294,10 @@ class TestJobs:
         assert {n for n, d in devices.items() if world.opens(d, "t")} == set("bcdh")
         assert not devices["f"].has_topic_key("t")
         done = world.service.jobs.get_job(call, job.id)
-        assert (done.state, done.total) == (JobState.DONE, 5)  # a, b, c, d, h: f and e had left before it came
+        assert (done.state, done.total) == (
+            JobState.DONE,
+            5,
+        )  # a, b, c, d, h: f and e had left before it came
 
     def test_pages(self, service: Service, call: Call) -> None:
         service.topics.new_topic(call, "t")

@@ -88,10 +88,15 @@ class TestTerminal:
         listed([], COLUMNS, as_json=False, none="no clients")
         assert screens.out == ["no clients"]
 
-    def test_a_long_name_is_folded_and_not_cut(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_long_name_is_not_cut(self, monkeypatch: pytest.MonkeyPatch) -> None:
         screens = Screens(monkeypatch)
         listed([("x" * 100, 1)], COLUMNS, as_json=False)
-        assert "".join(screens.out).count("x") == 100
+        assert screens.out[1] == "x" * 100 + "  1"
+
+    def test_more_rows_than_the_columns_were_measured_by(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        screens = Screens(monkeypatch)
+        listed([(f"name{i}", f"no{i}") for i in range(300)] + [("x" * 50, "no")], COLUMNS, as_json=False)
+        assert screens.out[-1] == "x" * 50 + "  no"
 
     @pytest.mark.skipif(not hasattr(time, "tzset"), reason="Windows sets its time zone otherwise")
     def test_times_are_local(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,12 +61,12 @@ def test_rows_that_are_refused(ask: Asked, remote: MagicMock) -> None:
     Path("f.csv").write_text("name,key\n")
     remote.import_clients_file.side_effect = reports([], BAD)
     result = ask("import", "clients", "f.csv")
-    assert (result.code, result.err) == (1, "e4: row 2: key is \\x1b not valid\n")
+    assert (result.code, result.err) == (1, "e4: line 2: key is \\x1b not valid\n")
     assert result.out == "3 rows: 2 new, 0 replaced, 0 unchanged, 1 refused\n"
     result = ask("import", "clients", "f.csv", "--json")
     assert (result.code, result.err) == (1, "")
     assert [json.loads(line) for line in result.out.splitlines()] == [
-        {"row": 2, "error": "key is \x1b not valid"},
+        {"line": 2, "error": "key is \x1b not valid"},
         {"done": 3, "created": 2, "replaced": 0, "unchanged": 0, "refused": 1},
     ]
 

@@ -1,7 +1,9 @@
 """The deployed HTTP interface: the calls of the gRPC interface, as JSON over HTTP.
 
 A request becomes the call's message, the answer's message becomes JSON; both interfaces do the same then.
-The ``Content-Type`` of a request is ignored, and so are members and parameters that are not known.
+The ``Content-Type`` of a request is ignored, and so are members and parameters that are not known; of a
+parameter given twice the first counts. A path that there is, with a verb that it has not, is answered 405
+with gRPC's UNIMPLEMENTED in the body (the deployed server: 501). HEAD is answered as GET.
 """
 
 from __future__ import annotations

@@ -13,10 +13,16 @@ from sqlalchemy import Connection, inspect, text
 
 from e4.errors import DatabaseError
 
-__all__ = ["check", "create", "head", "revision", "upgrade"]
+__all__ = ["OlderRevision", "check", "create", "head", "revision", "upgrade"]
 
 _FOLDER: Final = Path(__file__).parent
 _LOCK: Final = 0xE4C2  # PostgreSQL: two processes that migrate at once take turns
+
+
+class OlderRevision(DatabaseError):
+    """The database is of an older version, and can be brought up to date."""
+
+    default = "the database is of an older version: run 'e4 c2 migrate --data DIR'"
 
 
 def create(connection: Connection) -> None:
@@ -51,7 +57,7 @@ def check(connection: Connection) -> None:
     found = revision(connection)
     _known(found)
     if found != head():
-        raise DatabaseError("the database is of an older version: run 'e4 c2 migrate --data DIR'")
+        raise OlderRevision
 
 
 def revision(connection: Connection) -> str | None:
