@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+
 from e4 import crypto
 from e4.c2.api.feed import Feed
 from e4.c2.api.http import make_app
@@ -119,7 +120,8 @@ class Serving:
         self._thread.start()
         deadline = time.monotonic() + 20
         while not self._uvicorn.started:
-            assert self._thread.is_alive() and time.monotonic() < deadline, "the server does not start"
+            assert self._thread.is_alive()
+            assert time.monotonic() < deadline
             time.sleep(0.01)
 
     def stop(self) -> None:

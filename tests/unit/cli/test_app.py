@@ -28,7 +28,8 @@ def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
         yield from leaves(command.get_command(None, name), (*path, name))
 
 
-LEAVES = dict(leaves(get_command(app)))
+ROOT = get_command(app)
+LEAVES = dict(leaves(ROOT))
 NAMES = [" ".join(path) for path in LEAVES]
 GROUPS = sorted({" ".join(path[:i]) for path in LEAVES for i in range(1, len(path))})
 
@@ -42,10 +43,9 @@ def examples(text: str) -> list[str]:
 def parsed(line: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     """Parse a command line without carrying it out; the words of the command that would have run."""
     seen: list[tuple[str, ...]] = []
-    command = get_command(app)
-    for path, leaf in leaves(command):
+    for path, leaf in LEAVES.items():
         monkeypatch.setattr(leaf, "callback", lambda *, path=path, **_: seen.append(path))
-    command.main(shlex.split(line)[1:], prog_name="e4", standalone_mode=False)
+    ROOT.main(shlex.split(line)[1:], prog_name="e4", standalone_mode=False)
     assert len(seen) == 1
     return seen[0]
 
@@ -93,7 +93,10 @@ def test_the_page_names_every_command_and_no_other(run: Run) -> None:
 
 def test_every_option_the_page_names_exists() -> None:
     options = {
-        option for leaf in LEAVES.values() for p in leaf.params for option in (*p.opts, *p.secondary_opts)
+        option
+        for command in (ROOT, *LEAVES.values())
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
     }
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", PAGE.read_text()))
     assert named - options <= {"--help"}

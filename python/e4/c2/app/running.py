@@ -32,6 +32,7 @@ __all__ = ["Running"]
 
 _HEADERS = 256 * 1024  # bytes: a topic of 65535, percent-encoded in a path, and some more
 _LAST_MOMENT = 1.0  # seconds that the sender gets in any case
+_FAREWELL = 0.5  # seconds to answer it
 _MANY_JOBS = 1000  # running at the same time; more are not counted
 
 
@@ -187,6 +188,27 @@ class _Http(uvicorn.Server):
         config.load()
         config.ssl = tls
         super().__init__(config)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop in order, and wait for no client that keeps an idle connection."""
+        closing = asyncio.create_task(self._end_idle())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            closing.cancel()
+
+    async def _end_idle(self) -> None:
+        """End the connections that are closed on our side.
+
+        A client that does not look at its idle connection does not answer TLS's farewell, and asyncio
+        would wait half a minute for that.
+        """
+        while True:
+            await asyncio.sleep(_FAREWELL)
+            for connection in list(self.server_state.connections):
+                transport: Any = connection.transport
+                if transport is not None and transport.is_closing():
+                    transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

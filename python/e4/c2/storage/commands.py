@@ -239,7 +239,7 @@ class Commands(Room):
         for ids in bulk.chunks({command.client_id for command in new}):
             latest = func.max(_o.retry_at)
             query = select(_o.client_id, latest).where(_PENDING, _o.client_id.in_(ids))
-            found.update(self._connection.execute(query.group_by(_o.client_id).having(latest > 0)).tuples())
+            found |= dict(self._connection.execute(query.group_by(_o.client_id).having(latest > 0)).tuples().all())
         return found
 
     def _supersede(self, which: list[ColumnElement[bool]], at: int, *, skip_locked: bool = True) -> int:

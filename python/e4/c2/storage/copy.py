@@ -132,7 +132,9 @@ def _last_number(connection: Connection, table: Table, column: str) -> int:
     if connection.dialect.name == "sqlite":
         query = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
         return connection.scalar(query, {"name": table.name}) or 0
-    sequence = connection.scalar(text("SELECT pg_get_serial_sequence(:t, :c)"), {"t": table.name, "c": column})
+    sequence = connection.scalar(
+        text("SELECT pg_get_serial_sequence(:t, :c)"), {"t": table.name, "c": column}
+    )
     last: int = connection.execute(
         text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}")
     ).scalar_one()

@@ -14,11 +14,19 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import QueuePool
 
 from e4.errors import DatabaseError
 
-__all__ = ["BUSY_SECONDS", "Engines", "create_file", "database_url", "sqlite_path"]
+__all__ = [
+    "BUSY_SECONDS",
+    "CONNECT_SECONDS",
+    "Engines",
+    "connect_to_file",
+    "create_file",
+    "database_url",
+    "sqlite_path",
+]
 
 BUSY_SECONDS: Final = 30  # how long to wait for a lock, a free connection
 CONNECT_SECONDS: Final = 10
@@ -55,16 +63,18 @@ class Engines:
 
     Args:
         url: from `database_url`.
+        read_only: SQLite: the file is not touched; then nothing can be written.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, read_only: bool = False) -> None:
         self.url = url
         self.dialect: Literal["sqlite", "postgresql"] = "postgresql" if sqlite_path(url) is None else "sqlite"
         self._writer: Engine
         self._reader: Engine
-        if self.dialect == "sqlite":
-            self._writer = _sqlite(url, begin="BEGIN IMMEDIATE", cache_kib=65536, connections=2)
-            self._reader = _sqlite(url, begin="BEGIN", cache_kib=8192, connections=CONNECTIONS)
+        path = sqlite_path(url)
+        if path is not None:
+            self._writer = _sqlite(path, begin="BEGIN IMMEDIATE", cache_kib=65536, read_only=read_only)
+            self._reader = _sqlite(path, begin="BEGIN", cache_kib=8192, read_only=read_only)
         else:
             self._writer = _postgresql(url)
             self._reader = self._writer.execution_options(
@@ -96,30 +106,48 @@ def create_file(path: Path) -> None:
         raise DatabaseError(f"cannot create {path}: {error.strerror}") from error
 
 
-def _sqlite(url: URL, *, begin: str, cache_kib: int, connections: int) -> Engine:
-    engine = create_engine(
-        url,
-        hide_parameters=True,
-        pool_size=connections,
-        max_overflow=0,
-        pool_timeout=BUSY_SECONDS,
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "cached_statements": 256},
+def connect_to_file(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """A connection to a SQLite file that is there; its transactions begin where we say."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
     )
 
-    @event.listens_for(engine, "connect")
-    def connect(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            f"cache_size=-{cache_kib}",
-            "temp_store=MEMORY",
-            "wal_autocheckpoint=4000",
-            f"journal_size_limit={64 << 20}",
-            *(["query_only=ON"] if begin == "BEGIN" else []),
-        ):
-            connection.execute(f"PRAGMA {pragma}").close()
+
+def _sqlite(path: Path, *, begin: str, cache_kib: int, read_only: bool) -> Engine:
+    pragmas = [
+        *([] if read_only else ["journal_mode=WAL", f"journal_size_limit={64 << 20}"]),
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"cache_size=-{cache_kib}",
+        "temp_store=MEMORY",
+        "wal_autocheckpoint=4000",
+        f"query_only={int(begin == 'BEGIN')}",
+    ]
+
+    def connect() -> sqlite3.Connection:
+        connection = connect_to_file(path, read_only=read_only)
+        try:
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}").close()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    engine = create_engine(
+        "sqlite+pysqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        hide_parameters=True,
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+    )
 
     @event.listens_for(engine, "begin")
     def begins(connection: Connection) -> None:

@@ -145,7 +145,8 @@ class Jobs(Room):
         done = {"state": JobState.DONE, "finished_at": at}
         self._connection.execute(update(jobs).where(_j.id.in_(numbers)).values(done))
         return [
-            _job(row) for row in self._connection.execute(_SELECT.where(_j.id.in_(numbers)).order_by(_j.id)).all()
+            _job(row)
+            for row in self._connection.execute(_SELECT.where(_j.id.in_(numbers)).order_by(_j.id)).all()
         ]
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.pool import NullPool
 
-from e4.c2.storage.engine import CONNECT_SECONDS, database_url, read_only_file, sqlite_path
+from e4.c2.storage.engine import CONNECT_SECONDS, connect_to_file, database_url, sqlite_path
 from e4.c2.storage.problems import plainly
 from e4.errors import DatabaseError
 
@@ -91,7 +91,9 @@ class LegacyDatabase:
 
     def clients(self) -> Iterator[LegacyClient]:
         """The clients, by number."""
-        for number, client_id, name, key in self._rows("SELECT id, e4_id, name, key FROM clients ORDER BY id"):
+        for number, client_id, name, key in self._rows(
+            "SELECT id, e4_id, name, key FROM clients ORDER BY id"
+        ):
             yield LegacyClient(number, _bytes(client_id), _text(name), _bytes(key))
 
     def topics(self) -> Iterator[LegacyTopic]:
@@ -120,9 +122,14 @@ def _engine(text_url: str) -> Engine:
     if path is not None:
         if not path.is_file():
             raise DatabaseError(f"there is no file {path}")
-        return create_engine(
-            "sqlite://", creator=lambda: read_only_file(path), poolclass=NullPool, hide_parameters=True
+        engine = create_engine(
+            "sqlite+pysqlite://",
+            creator=lambda: connect_to_file(path, read_only=True),
+            poolclass=NullPool,
+            hide_parameters=True,
         )
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        return engine
     return create_engine(
         url,
         poolclass=NullPool,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Select, delete, func, select, tuple_
@@ -135,7 +135,8 @@ class Members(Room):
         return self._connection.execute(query).scalar_one()
 
     def _texts(self, query: Select[Any]) -> dict[int, Any]:
-        return dict(self._connection.execute(query).tuples().all())
+        rows: Sequence[Any] = self._connection.execute(query).all()
+        return dict(rows)
 
     def _topics(self, query: Select[Any]) -> list[Topic]:
         return [Topic(*row) for row in self._connection.execute(query).all()]

@@ -60,14 +60,18 @@ class Store:
         return cls._ready(engines, migrations.create, write=True)
 
     @classmethod
-    def open(cls, url: str) -> Store:
+    def open(cls, url: str, *, read_only: bool = False) -> Store:
         """Open a database.
+
+        Args:
+            url: as for `create`.
+            read_only: SQLite: leave the file and its folder untouched.
 
         Raises:
             DatabaseError: there is none, it cannot be reached, or it is not of this version; the text says
                 what to do.
         """
-        engines = Engines(_existing(url))
+        engines = Engines(_existing(url), read_only=read_only)
         return cls._ready(engines, migrations.check, write=False)
 
     @classmethod
@@ -105,7 +109,7 @@ class Store:
         Raises:
             DatabaseError: it cannot be read.
         """
-        with plainly(), self._engines.to_read() as connection, connection.begin():
+        with self.connected_to_read() as connection:
             connection.execute(text("SELECT count(*) FROM delivery_clock"))
 
     def close(self) -> None:
@@ -120,7 +124,7 @@ class Store:
             Transient: it met another transaction, and may be run again.
             DatabaseError: the database cannot be written; nothing of it is.
         """
-        with self._writing() as connection:
+        with self.connected_to_write() as connection:
             yield Transaction(connection)
 
     @contextmanager
@@ -130,7 +134,7 @@ class Store:
         Raises:
             DatabaseError: the database cannot be read.
         """
-        with plainly(), self._engines.to_read() as connection, connection.begin():
+        with self.connected_to_read() as connection:
             yield Transaction(connection)
 
     @contextmanager
@@ -148,7 +152,7 @@ class Store:
         """
         with plainly():
             if self.dialect == "sqlite":
-                with self._engines.to_read() as connection, connection.begin():
+                with self.connected_to_read() as connection:
                     ids = claims.claimable(connection, limit, now_ms)
                     outgoing = claims.outgoing(connection, ids, self._mode_of(connection))
                 yield Claim(outgoing, 0, self.write, lambda: None)
@@ -176,7 +180,7 @@ class Store:
             The last second announced by anybody. If it is not `seconds`, that is in the past and must not be
             used.
         """
-        with self._writing() as connection:
+        with self.connected_to_write() as connection:
             now: int = max(seconds, connection.execute(_LAST_SECOND).scalar_one())
             own = delivery_clock.c.sender == self._sender
             changed = delivery_clock.update().where(own).values(seconds=now, open=True)
@@ -189,12 +193,19 @@ class Store:
 
     def clock(self) -> int:
         """The last second that anybody announced; 0 before the first."""
-        with plainly(), self._engines.to_read() as connection, connection.begin():
+        with self.connected_to_read() as connection:
             last: int = connection.execute(_LAST_SECOND).scalar_one()
         return last
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def connected_to_read(self) -> Iterator[Connection]:
+        """The connection of a transaction like that of `read`, for the rest of the storage."""
+        with plainly(), self._engines.to_read() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def connected_to_write(self) -> Iterator[Connection]:
+        """The connection of a transaction like that of `write`, for the rest of the storage."""
         single = self.dialect == "sqlite"
         if single and not self._turn.acquire(timeout=BUSY_SECONDS):
             raise Transient

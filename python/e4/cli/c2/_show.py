@@ -109,7 +109,8 @@ def _table(headings: list[str], rows: Iterator[list[str]], first: int, none: str
         print(none)
         return
     # The last column needs no padding, and the columns of later rows start where those of the first do.
-    widths = [max(map(cell_len, column)) for column in zip(headings, *head, strict=True)][:-1] + [0]
+    widths = [max(map(cell_len, column)) for column in zip(headings, *head, strict=True)]
+    widths[-1] = 0
 
     def line(texts: list[str]) -> str:
         padded = (text + " " * (width - cell_len(text)) for text, width in zip(texts, widths, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from e4 import errors
-from e4.c2.api.errors import INTERNAL, answer_to
+from e4.c2.api.errors import AWAY, INTERNAL, answer_to, logged_answer
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,6 @@ def test_foreseen(error: errors.E4Error, grpc: int, http: int) -> None:
     [
         KeyError("sealed_key"),
         RuntimeError("at 0x7f"),
-        errors.DatabaseError("/var/lib/c2/c2.db: disk I/O error"),
         errors.WrongPassphrase(),
         errors.StoreError(),
         errors.C2Error("of a new kind"),
@@ -47,3 +46,20 @@ def test_foreseen(error: errors.E4Error, grpc: int, http: int) -> None:
 def test_unforeseen_tells_nothing(error: Exception) -> None:
     assert answer_to(error) is INTERNAL
     assert INTERNAL == (13, 500, "Internal", "internal error")
+
+
+def test_a_database_that_is_away_tells_to_come_again_and_nothing_else() -> None:
+    assert answer_to(errors.DatabaseError("/var/lib/c2/c2.db: disk I/O error")) is AWAY
+    assert (AWAY.grpc, AWAY.http, AWAY.code) == (14, 503, "Unavailable")
+    assert "disk" not in AWAY.text
+
+
+def test_what_is_hidden_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    for error in (
+        KeyError("sealed_key"),
+        errors.DatabaseError("disk I/O error"),
+        errors.NotFound("no client"),
+    ):
+        logged_answer(error, "NewTopic")
+    assert [record.message for record in caplog.records] == ["NewTopic failed"] * 2
+    assert ["sealed_key" in caplog.text, "disk I/O" in caplog.text, "no client" in caplog.text] == [1, 1, 0]

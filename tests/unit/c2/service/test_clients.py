@@ -29,7 +29,7 @@ BAD_KEYS = {
 
 class TestNewClient:
     def test_stores_name_id_and_key(self, world: World, call: Call, mode: Mode) -> None:
-        secret, known = new_key(mode)
+        _, known = new_key(mode)
         client = world.service.clients.new_client(call, "alice", known)
         assert (client.name, client.id, client.by_id) == ("alice", crypto.hash_id_alias("alice"), False)
         assert (client.key_version, client.c2_key_version) == (1, 0 if mode == "symkey" else 1)
@@ -252,7 +252,7 @@ class TestReset:
         world.service.members.new_topic_clients(call, [(name, "t") for name in ("a", "b", "c")])
         world.deliver_all()
         world.service.clients.reset_clients(call, ["a", "b", crypto.hash_id_alias("a")])
-        assert [row for row in world.queued()] == [("RESET_TOPICS", "a", ""), ("RESET_TOPICS", "b", "")]
+        assert world.queued() == [("RESET_TOPICS", "a", ""), ("RESET_TOPICS", "b", "")]
         world.deliver_all()
         assert [len(device.topic_hashes) for device in devices] == [0, 0, 1]
 

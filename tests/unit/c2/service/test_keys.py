@@ -1,4 +1,4 @@
-"""New keys for clients and for C2, confirmed or not, and bringing a lost client back; both modes, both databases."""
+"""New keys for clients and for C2, and bringing a lost client back; both modes, both databases."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,7 +20,7 @@ import grpc
 import grpc.aio
 
 from e4.c2.api import access
-from e4.c2.api.errors import INTERNAL, MAX_REQUEST, answer_to
+from e4.c2.api.errors import MAX_REQUEST, logged_answer
 from e4.c2.api.feed import Feed
 from e4.c2.api.grpc.events import render
 from e4.c2.api.grpc.operations import OPERATIONS, STREAM, Operation
@@ -45,8 +44,6 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_REQUEST),
     ("grpc.so_reuseport", 0),  # two servers on one port would share its calls
 ]
-
-_logger = logging.getLogger("e4.c2.api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +166,8 @@ class GrpcServer:
                 yield lambda: access.admit(self._authenticator, header, peer, request_id)
                 outcome = "ok"
             except Exception as error:
-                answer = answer_to(error)
+                answer = logged_answer(error, operation)
                 outcome = answer.code
-                if answer is INTERNAL:
-                    _logger.exception("%s failed", operation)
                 await context.abort(_CODES[answer.grpc], answer.text)
             finally:
                 self._metrics.request("grpc", operation, outcome, time.perf_counter() - start)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from e4.c2.api.errors import INTERNAL, MAX_REQUEST, TOO_LARGE, Answer, answer_to
+from e4.c2.api.errors import MAX_REQUEST, TOO_LARGE, Answer, logged_answer
 
 __all__ = ["TooLarge", "address", "body_of", "error_response", "refused"]
 
 _UNAUTHENTICATED = 401
 _DISCARDED = 8 * MAX_REQUEST  # read to its end up to here: who is still sending does not read the answer
-
-_logger = logging.getLogger("e4.c2.api")
 
 
 class TooLarge(Exception):
@@ -52,10 +49,7 @@ def refused(request: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         request.state.outcome = "Cancelled"
         return Response()  # nobody is there to read it
-    answer = answer_to(error)
-    if answer is INTERNAL:
-        _logger.error("%s failed", getattr(request.state, "operation", "request"), exc_info=error)
-    return error_response(request, answer)
+    return error_response(request, logged_answer(error, getattr(request.state, "operation", "request")))
 
 
 def error_response(request: Request, answer: Answer, headers: Mapping[str, str] | None = None) -> Response:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 
 from e4.errors import DatabaseError
 
-__all__ = ["OlderRevision", "check", "create", "head", "revision", "upgrade"]
+__all__ = ["OlderRevision", "check", "create", "head", "revision", "to_revision", "upgrade"]
 
 _FOLDER: Final = Path(__file__).parent
 _LOCK: Final = 0xE4C2  # PostgreSQL: two processes that migrate at once take turns
@@ -34,7 +34,7 @@ def create(connection: Connection) -> None:
     _alone(connection)
     if inspect(connection).get_table_names():
         raise DatabaseError("there is a database already: nothing was changed")
-    _to_head(connection)
+    to_revision(connection)
 
 
 def upgrade(connection: Connection) -> None:
@@ -45,7 +45,7 @@ def upgrade(connection: Connection) -> None:
     """
     _alone(connection)
     _known(revision(connection))
-    _to_head(connection)
+    to_revision(connection)
 
 
 def check(connection: Connection) -> None:
@@ -79,7 +79,8 @@ def _known(found: str | None) -> None:
         raise DatabaseError("the database is of a newer version of e4: upgrade e4")
 
 
-def _to_head(connection: Connection, target: str = "head") -> None:
+def to_revision(connection: Connection, target: str = "head") -> None:
+    """Run the revisions up to one, in the transaction of the connection."""
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -19,7 +19,7 @@ def _clients(server: Keyserver) -> None:
 async def test_a_topic_is_made_and_rotated(ask: Ask) -> None:
     made = await ask.done("POST", "topics", {"name": TOPIC}, 201)
     assert made["job"] is None
-    assert made["topic"]["hash"] == crypto.hash_topic(TOPIC).hex() if hasattr(crypto, "hash_topic") else True
+    assert made["topic"]["hash"] == crypto.hash_topic(TOPIC).hex()
     assert (made["topic"]["name"], made["topic"]["version"]) == (TOPIC, 1)
     await ask.done("PUT", f"clients/a/topics/{at(TOPIC)}")
     rotated = await ask.done("POST", "topics", {"name": TOPIC}, 200)
@@ -32,7 +32,7 @@ async def test_a_topic_is_made_and_rotated(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    "topic", ["/", "//a/", "a/clients", "/a/b/c/", "%2F", "ümläut", "$SYS", " ", "a" * 65535]
+    "topic", ["/", "//a/", "a/clients", "/a/b/c/", "%2F", "ümläut", "$SYS", " ", "a" * 60_000]
 )
 async def test_every_topic_is_one_segment_of_a_path(ask: Ask, topic: str) -> None:
     made = (await ask.done("POST", "topics", {"name": topic}, 201))["topic"]
