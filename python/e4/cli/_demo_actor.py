@@ -36,6 +36,9 @@ class Actor:
         self._c2_public_key = b""
         self._secure: SecureClient | None = None
         self._tap: SecureClient | None = None
+        self._flow: threading.Thread | None = None
+        self._enough = threading.Event()
+        self._sent: int | E4Error = 0  # by the flow; or why it ended
 
     def say(self, **members: object) -> None:
         """Write one line of JSON."""
@@ -79,6 +82,22 @@ class Actor:
         self._connection(self._secure).publish(topic, text, _QOS).wait(self._timeout)
         return {}
 
+    def start_sending(self, topic: str, text: str) -> dict[str, object]:
+        """Protect and publish one message after the other, the text and a number, until `stop_sending`."""
+        self._enough.clear()
+        self._flow = threading.Thread(target=self._send_on, args=(topic, text), daemon=True)
+        self._flow.start()
+        return {}
+
+    def stop_sending(self) -> dict[str, object]:
+        """Send no more; the answer has how many the broker has acknowledged."""
+        assert self._flow is not None
+        self._enough.set()
+        self._flow.join()
+        if isinstance(self._sent, E4Error):
+            raise self._sent
+        return {"sent": self._sent}
+
     def publish_bytes(self, topic: str, message: str) -> dict[str, object]:
         """Publish any bytes as they are."""
         self._connection(self._tap).publish(topic, bytes.fromhex(message), _QOS).wait(self._timeout)
@@ -119,6 +138,18 @@ class Actor:
             on_command=self._on_command,
         )
         self._secure.connect(self._timeout)
+
+    def _send_on(self, topic: str, text: str) -> None:
+        connection = self._connection(self._secure)
+        number = 0
+        try:
+            while not self._enough.is_set():
+                number += 1
+                connection.publish(topic, f"{text}, {number}", _QOS).wait(self._timeout)
+        except E4Error as error:
+            self._sent = error
+        else:
+            self._sent = number
 
     def _connection(self, connection: SecureClient | None) -> SecureClient:
         if connection is None:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Cast", "Child", "Event", "Person", "start_broker"]
+    from e4.c2.remote import Remote
+
+__all__ = ["Cast", "Child", "Event", "Person", "start_broker", "start_key_server"]
 
 _START = 30.0  # seconds for a process to start, on a busy machine
 _END = 3.0  # and to end
@@ -58,6 +60,8 @@ class Child:
         module: what it runs.
         arguments: for the module; others on this machine can read them.
     """
+
+    patience = _END
 
     def __init__(self, name: str, module: str, *arguments: str) -> None:
         self.name = name
@@ -99,7 +103,7 @@ class Child:
         """Have it end, by force if need be."""
         self.dismiss()
         try:
-            self._process.wait(_END)
+            self._process.wait(self.patience)
         except subprocess.TimeoutExpired:
             pass
         finally:
@@ -169,6 +173,14 @@ class Person(Child):
         """
         self._ask("publish", topic=topic, text=text)
 
+    def start_sending(self, topic: str, text: str) -> None:
+        """Protect and publish one message after the other, the text and a number, until `stop_sending`."""
+        self._ask("start_sending", topic=topic, text=text)
+
+    def stop_sending(self) -> int:
+        """Send no more; returns how many messages were sent."""
+        return int(self._ask("stop_sending")["sent"])
+
     def publish_bytes(self, topic: str, message: bytes) -> None:
         """Publish any bytes as they are."""
         self._ask("publish_bytes", topic=topic, message=message.hex())
@@ -177,6 +189,10 @@ class Person(Child):
         """A message with the id of another client; see `e4.cli._demo_actor.Actor.impersonate`."""
         answer = self._ask("impersonate", id=id.hex(), command=command.hex(), topic=topic, text=text)
         return bytes.fromhex(answer["message"])
+
+    def forget_events(self) -> None:
+        """Have what has arrived at the E4 client so far not come up any more."""
+        self._events = queue.Queue()
 
     def next_event(self, deadline: float) -> Event | None:
         """What arrives next at the E4 client; None if that is not before the deadline (monotonic seconds)."""
@@ -267,6 +283,36 @@ def start_broker(port: int = 0) -> Iterator[int]:
         yield answer["port"]
     finally:
         broker.end()
+
+
+class _KeyServer(Child):
+    """Ends a server, and removes its folder, before it ends itself."""
+
+    patience = 10.0
+
+
+@contextlib.contextmanager
+def start_key_server(host: str, port: int) -> Iterator[tuple[str, Remote]]:
+    """A key server for the time of a ``with`` block, which is given its address and a client of it.
+
+    Args:
+        host: the broker.
+        port: the broker's.
+
+    Raises:
+        Failed: it does not start.
+    """
+    from e4.c2.remote import Remote
+
+    server = _KeyServer("the key server", "e4.cli._demo_keyserver", host, str(port))
+    try:
+        answer = server.answer(2 * _START)
+        if "error" in answer:
+            raise Failed(f"the key server of the demo does not start: {answer['error']}")
+        with Remote(answer["url"], answer["token"], ca=answer["ca"]) as remote:
+            yield answer["url"], remote
+    finally:
+        server.end()
 
 
 def _end(people: list[Person]) -> None:

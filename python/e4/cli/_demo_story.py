@@ -1,25 +1,13 @@
-"""What happens in the demo, step by step, and what must come of each step.
-
-Every expectation is judged by what reached the people through the broker. Knows no process and no
-connection: it is told a cast, which a test may replace.
-"""
+"""The first act of the demo: what E4 does to messages, in both modes. Knows no process and no connection."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from e4 import commands, crypto
-from e4.errors import (
-    E4Error,
-    InvalidSignature,
-    MessageError,
-    NotAuthentic,
-    PublicKeyMissing,
-    TopicKeyMissing,
-)
+from e4.cli._demo_stage import Chapter, Stage, Step, Unexpected
+from e4.errors import InvalidSignature, NotAuthentic, PublicKeyMissing, TopicKeyMissing
 
 if TYPE_CHECKING:
     from e4.cli._demo_cast import Cast, Person
@@ -31,18 +19,8 @@ __all__ = ["Story", "Unexpected"]
 Publish = Callable[[str, bytes], None]
 
 
-class Unexpected(Exception):
-    """Something came out otherwise than it must. The text says what."""
-
-
-@dataclass(frozen=True)
-class _Step:
-    title: str
-    play: Callable[[], None]
-
-
-class Story:
-    """The demo.
+class Story(Stage):
+    """The first act.
 
     Args:
         cast: alice, bob and eve.
@@ -53,73 +31,49 @@ class Story:
     """
 
     def __init__(self, cast: Cast, topic: str, publish: Publish, printer: Printer, timeout: float) -> None:
-        self.cast = cast
-        self.topic = topic
+        super().__init__(cast, topic, printer, timeout)
         self.publish_command = publish
-        self._printer = printer
-        self._timeout = timeout
         self.topic_key = crypto.random_key()
         self.command_keys: dict[str, bytes] = {}
         self._public_keys: dict[str, bytes] = {}
-        self._message = b""  # the latest, as seen on the wire
         self._eves_command = b""  # by which eve got the topic's key
-        self._seen = 0  # messages on the wire
 
-    def play(self) -> None:
-        """Play it to its end.
+    def play(self, number: int = 0) -> int:
+        """Play it to its end; see `Stage.play`."""
+        everybody = (self.cast.alice, self.cast.bob, self.cast.eve)
+        self.cast.eve.listen([self.topic, *(person.receiving_topic for person in everybody)])
+        return super().play(number)
 
-        Raises:
-            Unexpected: a step came out otherwise than it must; says which.
-            E4Error: the broker cannot be reached, or does not do its work.
-        """
-        self._listen()
-        number = 0
-        for chapter, steps in self._chapters():
-            self._printer.chapter(chapter)
-            for step in steps:
-                number += 1
-                self._printer.step(number, step.title)
-                try:
-                    step.play()
-                except (Unexpected, MessageError) as error:
-                    self._printer.line("FAILED", str(error))
-                    raise Unexpected(f"step {number} ({step.title}) failed: {error}") from error
-        passed = f"{self._seen} messages passed the broker, none in clear."
-        self._printer.text(f"\nAll {number} steps ended as they must. {passed}")
-
-    def _chapters(self) -> list[tuple[str, list[_Step]]]:
+    def chapters(self) -> list[Chapter]:
+        """Both modes."""
         return [
-            (
+            Chapter(
                 "Symmetric-key mode: each client shares a key with the key server",
                 [
-                    _Step("Without a key nothing can be sent", self.protect_without_key),
-                    _Step(
+                    Step("Without a key nothing can be sent", self.protect_without_key),
+                    Step(
                         "A key server makes a key for the topic and sends it to alice and bob",
                         self.send_topic_key,
                     ),
-                    _Step("alice writes, bob reads", self.alice_to_bob),
-                    _Step("eve has the same bytes, and can make nothing of them", self.eve_listens),
-                    _Step("eve changes a message, and makes up one", self.eve_forges),
+                    Step("alice writes, bob reads", self.alice_to_bob),
+                    Step("eve has the same bytes, and can make nothing of them", self.eve_listens),
+                    Step("eve changes a message, and makes up one", self.eve_forges),
                 ],
             ),
-            (
+            Chapter(
                 "Public-key mode: each client signs with its own key",
                 [
-                    _Step("New keys, and this time eve gets the topic's key as well", self.send_public_keys),
-                    _Step("alice and bob read each other", self.alice_and_bob),
-                    _Step(
+                    Step("New keys, and this time eve gets the topic's key as well", self.send_public_keys),
+                    Step("alice and bob read each other", self.alice_and_bob),
+                    Step(
                         "eve can accept nothing from alice, whose public key she lacks",
                         self.eve_listens_again,
                     ),
-                    _Step("eve writes, and bob, who lacks her public key, refuses", self.eve_writes),
-                    _Step("eve writes under alice's name", self.eve_impersonates),
+                    Step("eve writes, and bob, who lacks her public key, refuses", self.eve_writes),
+                    Step("eve writes under alice's name", self.eve_impersonates),
                 ],
             ),
         ]
-
-    def _listen(self) -> None:
-        everybody = (self.cast.alice, self.cast.bob, self.cast.eve)
-        self.cast.eve.listen([self.topic, *(person.receiving_topic for person in everybody)])
 
     # Symmetric-key mode.
 
@@ -232,7 +186,7 @@ class Story:
         self._refuses(self.cast.bob, message, InvalidSignature)
         self._ok("only alice can sign as alice")
 
-    # What people do, and what must come of it.
+    # What the key server does; here it is the demo itself.
 
     def send_topic_key_to(self, person: Person) -> bytes:
         command = commands.set_topic_key(self.topic_key, self.topic)
@@ -244,72 +198,5 @@ class Story:
         self._printer.line("server", f"sends {person.name} a command: {what}")
         self.publish_command(person.receiving_topic, message)
         self._on_wire(person.receiving_topic, message, secret)
-        deadline = self._deadline()
-        while (event := person.next_event(deadline)) is not None:
-            if event.topic == person.receiving_topic:
-                if event.kind != "command":
-                    raise Unexpected(f"{person.name} did not apply the command: {event.reason}")
-                self._tell(person, "applies it")
-                return message
-        raise Unexpected(f"{person.name} did not apply the command within {self._timeout:g} seconds")
-
-    def _write(self, person: Person, text: str) -> bytes:
-        """Publish a protected text, and see it on the wire; returns its bytes there."""
-        self._tell(person, f"sends {text!r} on {self.topic}")
-        person.publish(self.topic, text)
-        self._message = self._on_wire(self.topic, None, text.encode())
-        return self._message
-
-    def _publish_bytes(self, message: bytes) -> None:
-        self.cast.eve.publish_bytes(self.topic, message)
-        self._on_wire(self.topic, message)
-
-    def _on_wire(self, topic: str, message: bytes | None, secret: bytes | None = None) -> bytes:
-        """What the broker passes on next: on this topic, these bytes if known, the secret not in it."""
-        event = self.cast.eve.next_on_wire(self._deadline())
-        if event is None:
-            raise Unexpected(f"nothing came through the broker within {self._timeout:g} seconds")
-        self._seen += 1
-        self._printer.wire(event.topic, event.payload)
-        if event.topic != topic or (message is not None and event.payload != message):
-            raise Unexpected(f"this is not the message expected on {topic}")
-        if secret is not None and secret in event.payload:
-            raise Unexpected("the message passed in clear")
-        return event.payload
-
-    def _reads(self, person: Person, text: str) -> None:
-        """The next thing this person can read must be the text, and it must be the message on the wire."""
-        deadline = self._deadline()
-        while (event := person.next_event(deadline)) is not None:
-            if event.topic == self.topic and event.kind == "read":
-                if event.payload != text.encode():
-                    raise Unexpected(f"{person.name} read {event.payload.decode(errors='replace')!r} instead")
-                self._tell(person, f"reads {text!r}")
-                return
-            if event.kind == "refused" and event.payload == self._message:
-                raise Unexpected(f"{person.name} refused the message: {event.reason}")
-        raise Unexpected(f"{person.name} read nothing within {self._timeout:g} seconds")
-
-    def _refuses(
-        self, person: Person, message: bytes, reason: type[E4Error], verb: str = "refuses it"
-    ) -> None:
-        """This person must refuse exactly these bytes, for this reason, and read nothing before."""
-        deadline = self._deadline()
-        while (event := person.next_event(deadline)) is not None:
-            if event.topic == self.topic and event.kind == "read":
-                raise Unexpected(f"{person.name} read {event.payload.decode(errors='replace')!r}")
-            if event.kind == "refused" and event.payload == message:
-                if not isinstance(event.reason, reason):
-                    raise Unexpected(f"{person.name} refused it for another reason: {event.reason}")
-                self._tell(person, f"receives it and {verb}: {event.reason}")
-                return
-        raise Unexpected(f"the message did not reach {person.name} within {self._timeout:g} seconds")
-
-    def _tell(self, person: Person, text: str) -> None:
-        self._printer.line(person.name, text)
-
-    def _ok(self, text: str) -> None:
-        self._printer.line("ok", text)
-
-    def _deadline(self) -> float:
-        return time.monotonic() + self._timeout
+        self._applies(person)
+        return message

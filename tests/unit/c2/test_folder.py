@@ -18,7 +18,7 @@ from e4.c2 import folder
 from e4.c2.auth import Authenticator
 from e4.c2.folder import Made, make
 from e4.c2.model import Call, Mode, Role
-from e4.c2.service import Service
+from e4.c2.service import Service, setup
 from e4.c2.settings import load
 from e4.errors import Conflict, DatabaseError, InvalidPassword, InvalidSettings, WrongPassphrase
 from tests._certificates import Authority
@@ -133,7 +133,7 @@ def test_nothing_is_left_where_it_cannot_be_made(
     def fail(*_: object) -> None:
         raise DatabaseError("the disk is full")
 
-    monkeypatch.setattr(folder.setup, "initialise", fail)
+    monkeypatch.setattr(setup, "initialise", fail)
     with pytest.raises(DatabaseError, match="the disk is full"):
         make(place, mode="symkey", passphrase=PASSPHRASE, certificate=certificate)
     assert left(place.parent) == (["c2"] if there else [])

@@ -89,7 +89,7 @@ def listening(address: Address, api: str) -> Iterator[list[socket.socket]]:
         sockets: list[socket.socket] = []
         port = address.port
         for family, where in _resolved(address):
-            sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP))
             if os.name == "posix":
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:

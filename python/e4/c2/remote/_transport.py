@@ -131,17 +131,21 @@ class Transport:
         Raises:
             E4Error: what the server answered, if it is an error.
             Unavailable: the server cannot be reached.
+            InvalidInput: a name is too long to be part of a path.
         """
         parameters = {name: value for name, value in (query or {}).items() if value is not None}
         timeout = httpx.Timeout(self._timeout, read=silence or self._timeout)
-        request = self._http.build_request(
-            method,
-            self.url + _PREFIX + path,
-            params=parameters or None,
-            content=content,
-            headers=headers,
-            timeout=timeout,
-        )
+        try:
+            request = self._http.build_request(
+                method,
+                self.url + _PREFIX + path,
+                params=parameters or None,
+                content=content,
+                headers=headers,
+                timeout=timeout,
+            )
+        except httpx.InvalidURL:
+            raise InvalidInput("a name is too long for an address: the batch operations take it") from None
         answer = self._send(request, self._retries if again else 0)
         try:
             if not answer.is_success:

@@ -6,7 +6,7 @@
     clients topics members links  what there is, and who has what
     keys messages tokens records  keys, their use, who may call, what happened
     outbox                        what the sender reports
-    setup                         a new database, and opening one
+    setup legacy                  a new database, opening one, taking over a deployed server's
 
 An operation checks its caller's right and its input, then works in one transaction: its effect, the
 commands that it queues, its events and its audit row, all or nothing.

@@ -97,8 +97,12 @@ class Core:
         if self.mode != "pubkey":
             raise FailedPrecondition("the operation exists in public-key mode only")
 
-    def transact(self, work: Callable[[Change], T]) -> T:
-        """Do some work in one transaction, again from the start where it got into another's way."""
+    def transact(self, work: Callable[[Change], T], *, once: bool = False) -> T:
+        """Do some work in one transaction, again from the start where it got into another's way.
+
+        Raises:
+            DatabaseError: it did so too often, or, if it is to be done once, at all: then `Transient`.
+        """
         for tries in range(_TRIES):
             try:
                 with self.store.write() as tx:
@@ -106,6 +110,8 @@ class Core:
                     result = work(change)
                     change.finish()
             except Transient:
+                if once:
+                    raise
                 time.sleep(_PAUSE * 2**tries * (0.5 + random.random()))
                 continue
             if change.news:
@@ -128,12 +134,14 @@ class Attempt:
         work: Callable[[Change], T],
         *,
         replayable: bool = True,
+        once: bool = False,
         each: Callable[[T], list[str]] | None = None,
     ) -> T:
         """Do the operation's work, in one transaction with its audit row.
 
         Args:
             work: what it does; it may run more than once.
+            once: it is too long to be tried again.
             replayable: False where the answer holds a secret: it is not stored.
             each: a batch has an audit row for each of these subjects.
 
@@ -154,7 +162,7 @@ class Attempt:
                 change.audit(call, self._operation, plain(subject), audit.DONE)
             return result
 
-        return self._core.transact(whole)
+        return self._core.transact(whole, once=once)
 
     def _first_time(self, tx: Transaction, now: int) -> None:
         call = self._call

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from e4.c2.model import Mode
+from e4.c2.model import Call, Mode
 from e4.c2.service._change import Change
 from e4.c2.service._core import Core
 from e4.c2.service._expand import expand
 from e4.c2.service.clients import Clients
 from e4.c2.service.keys import Keys
+from e4.c2.service.legacy import TakenOver, take_over
 from e4.c2.service.links import Links
 from e4.c2.service.members import Members
 from e4.c2.service.messages import Messages
@@ -23,6 +24,7 @@ from e4.c2.service.topics import Topics
 
 if TYPE_CHECKING:
     from e4.c2.storage import Outgoing, Store, Transaction
+    from e4.c2.storage.legacy import LegacyDatabase
     from e4.c2.vault import Vault
 
 __all__ = ["Service"]
@@ -62,6 +64,34 @@ class Service:
     def mode(self) -> Mode:
         """The mode of the database."""
         return self._core.mode
+
+    def import_legacy(
+        self,
+        call: Call,
+        source: LegacyDatabase,
+        passphrase: str,
+        *,
+        c2_private_key: bytes | None = None,
+        progress: Callable[[str, int, int], None] = lambda table, done, total: None,
+    ) -> TakenOver:
+        """Take over a deployed server's database, whole or not at all; nothing is sent to its clients.
+
+        Args:
+            call: who asks; an administrator.
+            source: the deployed database.
+            passphrase: of the deployed server.
+            c2_private_key: PK mode: the deployed server's X25519 private key, 32 bytes. Without it, C2 has
+                another key than its clients know, and they take no command.
+            progress: told of each part how much is done: table, done, total.
+
+        Raises:
+            Conflict: there are clients or topics already.
+            WrongPassphrase: the passphrase does not open its keys.
+            DatabaseError: something in it is damaged, or not valid in this mode.
+        """
+        return take_over(
+            self._core, call, source, passphrase, c2_private_key=c2_private_key, progress=progress
+        )
 
     def run_jobs_once(self) -> bool:
         """Queue one chunk of a job's commands; whether there may be more to do."""

@@ -239,7 +239,10 @@ class Commands(Room):
         for ids in bulk.chunks({command.client_id for command in new}):
             latest = func.max(_o.retry_at)
             query = select(_o.client_id, latest).where(_PENDING, _o.client_id.in_(ids))
-            found |= dict(self._connection.execute(query.group_by(_o.client_id).having(latest > 0)).tuples().all())
+            rows: Sequence[Any] = self._connection.execute(
+                query.group_by(_o.client_id).having(latest > 0)
+            ).all()
+            found |= dict(rows)
         return found
 
     def _supersede(self, which: list[ColumnElement[bool]], at: int, *, skip_locked: bool = True) -> int:

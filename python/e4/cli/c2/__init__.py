@@ -13,7 +13,7 @@ from typer.main import get_command
 from e4.cli._errors import Failed
 from e4.cli._options import help_if_alone
 
-__all__ = ["register"]
+__all__ = ["installed", "register"]
 
 # Each has a function `register`.
 _MODULES = (
@@ -61,7 +61,7 @@ class _Group(TyperGroup):
 
     def _real(self) -> Any:
         if self._loaded is None:
-            if any(importlib.util.find_spec(library) is None for library in _EXTRA):
+            if not installed():
                 raise Failed(_INSTALL)
             app = typer.Typer(rich_markup_mode=None)
             app.callback()(_nothing)
@@ -76,6 +76,11 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(cls=_Group, rich_markup_mode=None)
     group.callback(help=_HELP, short_help=_SHORT, invoke_without_command=True)(help_if_alone)
     app.add_typer(group, name="c2")
+
+
+def installed() -> bool:
+    """Whether what the key server needs is installed."""
+    return all(importlib.util.find_spec(library) is not None for library in _EXTRA)
 
 
 def _nothing() -> None:

@@ -45,6 +45,25 @@ def read_passphrase(option: Path | None, configuration: Configuration) -> str:
     return _ask("Passphrase of the key server")
 
 
+def read_other(option: Path | None, prompt: str, name: str) -> str:
+    """Another passphrase, which only an option gives, or a person.
+
+    Args:
+        option: the file that the option names.
+        prompt: what to ask for.
+        name: the option.
+
+    Raises:
+        Usage: there is nobody to ask.
+        Failed: the file does not hold UTF-8 text.
+    """
+    if option is not None:
+        return read_password_file(option)
+    if not sys.stdin.isatty():
+        raise Usage(f"no passphrase: give {name}")
+    return getpass.getpass(f"{prompt}: ")
+
+
 def new_passphrase(option: Path | None, prompt: str, *, environment: bool = True, keep: bool = False) -> str:
     """A passphrase for the time to come; asked for twice.
 

@@ -143,6 +143,8 @@ def tell_made(made: Made, data: Path, as_json: bool) -> None:
         return
     for line in _made_lines(made):
         print(line)
+    if made.token is None:
+        return
     certificate = shlex.quote(str(made.certificate))
     print()
     print("The token is shown this once. To start the server, and to use it from another terminal:")
@@ -158,7 +160,9 @@ def _made_lines(made: Made) -> list[str]:
     ]
     if made.c2_public_key is not None:
         lines.append(f"C2 public key {made.c2_public_key.hex()}")
-    return [*lines, f"admin token   {made.token}"]
+    if made.token is not None:
+        lines.append(f"admin token   {made.token}")
+    return lines
 
 
 def _init(

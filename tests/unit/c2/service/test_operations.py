@@ -331,14 +331,13 @@ class TestRecords:
         device = world.device("alice")
         world.service.topics.new_topic(CALL, "t")
         world.service.members.new_topic_client(CALL, "alice", "t")
-        for _ in range(2):
+        for later in (0, world.clock() + 60_000):
             with world.store.claim(10, world.clock()) as claim, claim.write() as tx:
-                later = world.clock() + 60_000
                 failed = [(out, "not authorised", later) for out in claim.outgoing]
                 world.service.delivered(tx, [], failed)
         assert world.deliver() == 0
         command = world.service.commands.page_commands(CALL).items[0]
-        assert (command.state, command.error, command.attempts) == (CommandState.FAILED, "not authorised", 1)
+        assert (command.state, command.error, command.attempts) == (CommandState.FAILED, "not authorised", 2)
         assert [e for e in world.events() if e[0] == "command.failed"] == [("command.failed", "alice", "t")]
         world.notified.clear()
         assert world.service.commands.retry_commands(CALL) == 1

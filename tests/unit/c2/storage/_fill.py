@@ -20,9 +20,7 @@ def add_clients(tx: Transaction, *names: str, c2: int = 0) -> list[Client]:
     tx.clients.insert(
         [NewClient(row, id_of(name), name, False, 1, c2, NOW) for row, name in zip(rows, names, strict=True)]
     )
-    tx.keys.add_client_keys(
-        [(row, 1, KeyState.CURRENT, b"key 1 of %d" % row, None, NOW) for row in rows]
-    )
+    tx.keys.add_client_keys([(row, 1, KeyState.CURRENT, b"key 1 of %d" % row, None, NOW) for row in rows])
     found = tx.clients.by_rows(rows)
     return [found[row] for row in rows]
 

@@ -54,7 +54,8 @@ def test_names_sort_by_their_bytes(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "prefix", ["a", "ab", "B", "z", "z\uffff", "é", "\U0010ffff", "\U0010ffff\U0010ffff", "%", "_", "a\0", "\ud800"]
+    "prefix",
+    ["a", "ab", "B", "z", "z\uffff", "é", "\U0010ffff", "\U0010ffff\U0010ffff", "%", "_", "a\0", "\ud800"],
 )
 def test_prefix(store: Store, prefix: str) -> None:
     with store.write() as tx:

@@ -13,7 +13,18 @@ from tests.unit.c2.storage._fill import NOW, add_topic, id_of
 
 _random = random.Random(1)
 _LONG = "".join(chr(_random.randrange(0x21, 0x7E)) for _ in range(65_000))
-NAMES = ["B", "a", "a/b", "ab", "é/\U0001f600", _LONG, _LONG[:256], _LONG[:257], _LONG[:1000] + "x", _LONG[:-1]]
+NAMES = [
+    "B",
+    "a",
+    "a/b",
+    "ab",
+    "é/\U0001f600",
+    _LONG,
+    _LONG[:256],
+    _LONG[:257],
+    _LONG[:1000] + "x",
+    _LONG[:-1],
+]
 
 
 def test_by_name_and_by_hash(store: Store) -> None:

@@ -160,17 +160,19 @@ class GrpcServer:
         request_id = access.request_number(_metadata(context, access.REQUEST_ID))
         context.set_trailing_metadata(((access.REQUEST_ID, request_id),))
         header, peer = _metadata(context, "authorization"), _host(context.peer())
-        outcome, start = "Cancelled", time.perf_counter()
-        with access.request_log(request_id):
-            try:
-                yield lambda: access.admit(self._authenticator, header, peer, request_id)
-                outcome = "ok"
-            except Exception as error:
-                answer = logged_answer(error, operation)
-                outcome = answer.code
-                await context.abort(_CODES[answer.grpc], answer.text)
-            finally:
-                self._metrics.request("grpc", operation, outcome, time.perf_counter() - start)
+        answer, outcome, start = None, "Cancelled", time.perf_counter()
+        try:
+            with access.request_log(request_id):
+                try:
+                    yield lambda: access.admit(self._authenticator, header, peer, request_id)
+                    outcome = "ok"
+                except Exception as error:
+                    answer = logged_answer(error, operation)
+                    outcome = answer.code
+        finally:
+            self._metrics.request("grpc", operation, outcome, time.perf_counter() - start)
+        if answer is not None:
+            await context.abort(_CODES[answer.grpc], answer.text)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()

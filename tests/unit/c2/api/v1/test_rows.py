@@ -62,7 +62,7 @@ def test_json_lines() -> None:
         ('{"name":5,"key":""}', "name, id, key must be strings"),
         ('{"name":null,"key":""}', "name, id, key must be strings"),
         ("{}", "id must be 16 bytes in hex"),
-        ('{"name":"a"}', "key must be 32 bytes in base64 or hex"),
+        ('{"name":"a","key":"x"}', "key must be 32 bytes in base64 or hex"),
         ('{"name":"a","key":"' + B64[:-1] + '"}', "key must be 32 bytes in base64 or hex"),
         ('{"id":"00","key":"' + B64 + '"}', "id must be 16 bytes in hex"),
     ],
@@ -79,7 +79,7 @@ def test_a_wrong_line_of_json_is_told_and_the_next_is_read(line: str, said: str)
         (f"a,{B64},c", "3 columns instead of 2"),
         (f'"a"b,{B64}', "not valid CSV"),
         (f",{B64}", "id must be 16 bytes in hex"),
-        ("a,", "key must be 32 bytes in base64 or hex"),
+        ("a,x", "key must be 32 bytes in base64 or hex"),
         ("a," + "ü" * 32, "key must be 32 bytes in base64 or hex"),
         ("a," + "z" * 64, "key must be 32 bytes in base64 or hex"),
     ],
@@ -117,7 +117,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 @given(st.lists(st.tuples(TEXTS, TEXTS), max_size=8), st.lists(st.integers(1, 40), max_size=30))
 def test_what_is_written_is_read_however_it_is_cut(rows: list[tuple[str, str]], cuts: list[int]) -> None:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("client", "topic"), *rows])
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([("client", "topic"), *rows])
     lines = "".join(json.dumps({"client": c, "topic": t}, ensure_ascii=False) + "\n" for c, t in rows)
     for data, media_type in ((text.getvalue().encode(), CSV), (lines.encode(), JSON_LINES)):
         chunks, rest = [], data

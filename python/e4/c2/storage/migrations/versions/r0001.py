@@ -46,7 +46,7 @@ def _exists(table: str, column: str, other: str) -> sa.ForeignKeyConstraint:
 def _one_row(table: str) -> tuple[Any, ...]:
     return (
         sa.Column("one", sa.Integer(), autoincrement=False, nullable=False),
-        sa.CheckConstraint("one = 1", f"{table}_one_row"),
+        sa.CheckConstraint("one = 1", op.f(f"{table}_one_row")),
         sa.PrimaryKeyConstraint("one", name=f"{table}_key"),
     )
 
