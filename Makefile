@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format bench dev dist clean prerequisites
+.PHONY: help demo test lint format bench bench-c2 dev dist clean prerequisites
 
 # rustup puts cargo here; a shell opened before the installation does not have it on its path.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -24,7 +24,7 @@ PYTHON_FILES := $(shell find python -name '*.py' -o -name '*.pyi')
 
 # The demo runs in an installation like a user's, unless .venv holds or is about to hold one for development.
 INSTALLED := demo
-ifneq ($(wildcard $(VENV)/.dev)$(filter test lint format bench dev,$(MAKECMDGOALS)),)
+ifneq ($(wildcard $(VENV)/.dev)$(filter test lint format bench bench-c2 dev,$(MAKECMDGOALS)),)
 INSTALLED := dev
 endif
 
@@ -34,6 +34,7 @@ help:
 	@echo "make lint    check style, types, floors and lints of Python and Rust"
 	@echo "make format  format Python and Rust"
 	@echo "make bench   measure, side by side with the reference backend"
+	@echo "make bench-c2 measure the key server (needs mosquitto; some minutes)"
 	@echo "make dev     set up $(VENV) for development"
 	@echo "make dist    write a source distribution and a wheel of this machine to dist/"
 	@echo "make clean   remove everything that is built"
@@ -64,6 +65,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(PY) -m benches $(BENCH_ARGS)
+
+bench-c2: $(VENV)/.dev
+	$(PY) -m benches.c2 $(BENCH_ARGS)
 
 dev: $(VENV)/.dev
 	@echo "$(VENV) is ready: '. $(BIN)/activate' puts e4, pytest, ruff and mypy on the path"

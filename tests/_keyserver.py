@@ -44,15 +44,23 @@ class _Health:
 
 
 class Keyserver:
-    """A key server without delivery. Its `app` belongs to the event loop that serves it first."""
+    """A key server without delivery. Its `app` belongs to the event loop that serves it first.
 
-    def __init__(self, folder: Path, mode: Mode = "symkey", *, required: bool = False) -> None:
+    Args:
+        folder: for its database.
+        required: whether tokens are needed; `token` makes them.
+        max_failed: wrong ones per minute and address that are looked at.
+    """
+
+    def __init__(
+        self, folder: Path, mode: Mode = "symkey", *, required: bool = False, max_failed: int = 10
+    ) -> None:
         self.mode: Mode = mode
         self.store = Store.create(f"sqlite:///{folder / f'c2-{next(_numbers)}.sqlite'}")
         vault = initialise(self.store, mode, "a passphrase for tests", 0, kdf=Kdf(1, 64, 1))
         self.service = Service(self.store, vault, notify=lambda: self.feed.notify())
         self.feed = Feed(self.service, poll_seconds=0.1)
-        self.authenticator = Authenticator(self.store, required=required)
+        self.authenticator = Authenticator(self.store, required=required, max_failed=max_failed)
         self.app = make_app(
             self.service,
             self.authenticator,

@@ -13,10 +13,10 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-__all__ = ["configure"]
+__all__ = ["QUIET", "configure"]
 
 # Chatty below this: what they tell at "info" is told by this package itself, or is about each query.
-_LEAST = {
+QUIET = {
     "alembic": logging.WARNING,
     "asyncio": logging.WARNING,
     "grpc": logging.WARNING,
@@ -24,6 +24,8 @@ _LEAST = {
     "sqlalchemy": logging.WARNING,
     "uvicorn": logging.WARNING,
 }
+# What lines of the standard library may have beside their text; what others add is left out.
+_MEMBERS = ("api", "operation", "outcome", "duration_ms", "actor", "peer")
 
 
 def configure(level: str, stream: TextIO) -> None:
@@ -53,7 +55,7 @@ def configure(level: str, stream: TextIO) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(allow=())],
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(allow=_MEMBERS)],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _in_order,
@@ -64,7 +66,7 @@ def configure(level: str, stream: TextIO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name, least in _LEAST.items():
+    for name, least in QUIET.items():
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True

@@ -243,6 +243,7 @@ class World:
             "speed": SPEED,
             "batch": 50,
             "window": 100,
+            "pages": 0,
         }
         return self.nursery.start(spec | {"kill_at": kill_at} | options)
 
@@ -252,12 +253,14 @@ class World:
         self.fleet.close()
 
     def do(self, remote: Remote, operation: Operation) -> None:
-        """Do an operation, and take note that it was acknowledged. Raises `Killed`."""
+        """Do an operation, and take note that it was acknowledged.
+
+        Raises:
+            Killed: it was not answered.
+            Refused: it has had no effect.
+        """
         try:
             remote.do(*operation)
-        except Refused as refused:
-            if "NotFound" not in str(refused):  # by another, at the same time
-                raise
         except Killed:
             with self._lock:
                 self.unsure.append(operation)
@@ -342,6 +345,22 @@ class World:
         remote = self.start()
         self.check(remote)
         remote.kill()
+
+    def work(self, *remotes: Remote, threads: int = 3) -> list[threading.Thread]:
+        """Have several threads do operations, each about clients of its own, until a server is killed."""
+        names = sorted(self.record.clients)
+
+        def work(own: list[str]) -> None:
+            for remote in itertools.cycle(remotes):
+                try:
+                    self.something(remote, own)
+                except Killed:
+                    return
+
+        started = [threading.Thread(target=work, args=(names[place::threads],)) for place in range(threads)]
+        for thread in started:
+            thread.start()
+        return started
 
     def _check_device(self, name: str, dump: dict[str, Any]) -> None:
         device, client = self.fleet.devices[name], dump["clients"][name]

@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Client, Connection
 from typing import Any
 
+from sqlalchemy import Pool, event
+
 from e4.c2.delivery import JobRunner, Sender, batch, sender
 from e4.c2.model import ANYBODY, Call, CommandState, JobState
 from e4.c2.service import Service
@@ -102,12 +104,15 @@ class Process:
     """What the forked process is.
 
     Args:
-        spec: `url`, `port`, `log`, `kill_at`, `epoch` and `speed` of its clock, `batch`, `window`.
+        spec: `url`, `port`, `log`, `kill_at`, `epoch` and `speed` of its clock, `batch`, `window`; `pages`: how
+            large a SQLite database may become.
     """
 
     def __init__(self, spec: dict[str, Any]) -> None:
         log = os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         clock = fast_clock(spec["epoch"], spec["speed"])
+        if spec["pages"]:
+            limit_pages(spec["pages"])
         self.store = Store.open(spec["url"])
         self.vault = open_vault(self.store, PASSPHRASE)
         instrument(Points(spec["kill_at"], log), log, clock)
@@ -167,6 +172,15 @@ class Process:
                 found["c2"] = tx.keys.c2_keys()[-1].public
             found["sent"] = [c.id for c in tx.commands.page(state=CommandState.SENT, limit=1_000_000)]
         return found
+
+
+def limit_pages(pages: int) -> None:
+    """Have SQLite find the disk full when a database has so many pages."""
+
+    def connected(connection: Any, _record: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages}").close()
+
+    event.listen(Pool, "connect", connected)
 
 
 def fast_clock(epoch: float, speed: float) -> Callable[[], int]:

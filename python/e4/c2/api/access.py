@@ -5,20 +5,26 @@ The id is in the answer, in the audit and, by a context variable, in every line 
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import structlog
 
 from e4.c2.auth import Authenticator
 from e4.c2.model import Call
 
-__all__ = ["REQUEST_ID", "admit", "bearer", "request_log", "request_number"]
+__all__ = ["REQUEST_ID", "admit", "bearer", "log_request", "request_log", "request_number"]
 
 REQUEST_ID = "x-request-id"  # the HTTP header, and the gRPC metadata
 
+_logger = logging.getLogger("e4.c2.access")
+_caller: ContextVar[list[str]] = ContextVar(
+    "caller"
+)  # a list: what a thread's copy of the context adds is seen
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -30,8 +36,36 @@ def request_number(given: str | None) -> str:
 @contextmanager
 def request_log(request_id: str) -> Iterator[None]:
     """Put the request's id into everything logged meanwhile."""
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
-        yield
+    token = _caller.set([])
+    try:
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            yield
+    finally:
+        _caller.reset(token)
+
+
+def log_request(
+    api: str, operation: str, outcome: str, seconds: float, peer: str, *, level: int = logging.INFO
+) -> None:
+    """Log that a request has ended; called within its `request_log`. Nothing of what was asked for is told.
+
+    Args:
+        api: ``http`` or ``grpc``.
+        operation: its name.
+        outcome: ``ok``, or the name of the error.
+        seconds: how long it took.
+        peer: the address it came from.
+        level: of the line.
+    """
+    members = {
+        "api": api,
+        "operation": operation,
+        "outcome": outcome,
+        "duration_ms": round(1000 * seconds, 1),
+        "actor": next(iter(_caller.get([])), ""),
+        "peer": peer,
+    }
+    _logger.log(level, "request", extra=members)
 
 
 def bearer(header: str | None) -> str | None:
@@ -51,4 +85,6 @@ def admit(authenticator: Authenticator, header: str | None, peer: str, request_i
         Unauthenticated: no credentials where they are required, or bad ones.
         TooManyAttempts: too many bad ones came from that address.
     """
-    return Call(authenticator.actor_of(bearer(header), peer), request_id, peer)
+    actor = authenticator.actor_of(bearer(header), peer)
+    _caller.get([]).append(actor.name)
+    return Call(actor, request_id, peer)

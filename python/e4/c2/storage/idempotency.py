@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, select, tuple_, update
 
 from e4.c2.storage.room import Room, if_new
 from e4.c2.storage.schema import idempotency
@@ -41,9 +41,11 @@ class Idempotency(Room):
         query = update(idempotency).where(_is(actor, key)).values(status=status, response=response)
         self._connection.execute(query)
 
-    def prune(self, before: int) -> int:
-        """Delete calls of before a time; how many there were."""
-        return self._connection.execute(delete(idempotency).where(_i.created_at < before)).rowcount
+    def prune(self, before: int, limit: int = 10_000) -> int:
+        """Delete calls of before a time, at most `limit`; how many were deleted."""
+        old = select(_i.actor, _i.key).where(_i.created_at < before).order_by(_i.created_at).limit(limit)
+        query = delete(idempotency).where(tuple_(_i.actor, _i.key).in_(old))
+        return self._connection.execute(query).rowcount
 
 
 def _is(actor: str, key: str) -> ColumnElement[bool]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_rotations_joins_and_removals(
         worlds.append(World(second, other, world.vault, world.clock, devices=world.devices))
     crowd = Crowd()
     for one in worlds:
-        crowd.all_the_while(lambda one=one: _deliver(one))  # type: ignore[misc]
+        crowd.all_the_while(partial(_deliver, one))
         crowd.all_the_while(one.service.run_jobs_once)
     generator = random.Random(7)
     agreed = 0
@@ -89,12 +90,8 @@ def test_rotations_joins_and_removals(
         for _ in range(ROUNDS):
             services = [one.service for one in worlds] * 3
             crowd.at_once(
-                lambda: services[0].topics.new_topic(CALL, "t"),
-                lambda: services[1].topics.new_topic(CALL, "t"),
-                *(
-                    lambda s=service, n=generator.sample(NAMES, 3): _come_and_go(s, n)  # type: ignore[misc]
-                    for service in services
-                ),
+                *(partial(service.topics.new_topic, CALL, "t") for service in services[:2]),
+                *(partial(_come_and_go, service, generator.sample(NAMES, 3)) for service in services),
             )
             assert not crowd.errors, crowd.errors[0]
             _wait_until_quiet(worlds)

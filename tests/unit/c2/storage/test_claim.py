@@ -183,11 +183,16 @@ def test_a_claim_without_a_result_changes_nothing(store: Store) -> None:
         (alice,) = add_clients(tx, "alice")
         tx.commands.queue([plain(alice)])
     before = claimed(store)
-    with pytest.raises(RuntimeError), store.claim(10, NOW) as claim:
-        claim.check()
-        with claim.write() as tx:
-            tx.commands.mark_sent([Sent(claim.outgoing[0].command, 5, 1)], NOW)
-            raise RuntimeError
+
+    def fail() -> None:
+        with store.claim(10, NOW) as claim:
+            claim.check()
+            with claim.write() as tx:
+                tx.commands.mark_sent([Sent(claim.outgoing[0].command, 5, 1)], NOW)
+                raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert [out.command for out in claimed(store)] == [out.command for out in before]
     with store.read() as tx:
         assert tx.commands.pending() == (1, NOW)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
-from e4.c2.model import KeyState
+from e4.c2.model import Client, KeyState
 from e4.c2.storage import NewClient, Store, Transient
 from e4.errors import InvalidName, InvalidRequest
 from tests.unit.c2.storage._fill import NOW, add_clients, add_topic, id_of
@@ -12,7 +14,7 @@ from tests.unit.c2.storage._fill import NOW, add_clients, add_topic, id_of
 NAMES = ["B", "a", "a/b", "ab", "b", "z\uffff", "z\U0001f600", "é", "\U0010ffff\U0010ffff"]
 
 
-def names(clients) -> list[str]:
+def names(clients: Iterable[Client]) -> list[str]:
     return [client.name for client in clients]
 
 
@@ -32,7 +34,7 @@ def test_many_are_locked_at_once_in_the_order_of_rows(store: Store) -> None:
     many = [f"client-{number:04d}" for number in range(1200)]
     with store.write() as tx:
         clients = add_clients(tx, *many)
-        refs = [*reversed(many), id_of("client-0003"), "nobody", id_of("nobody"), "a\0"]
+        refs: list[str | bytes] = [*reversed(many), id_of("client-0003"), "nobody", id_of("nobody"), "a\0"]
         found = tx.clients.lock_many(refs)
         assert found["client-0003"] == found[id_of("client-0003")] == clients[3]
         assert set(found) == {*many, id_of("client-0003")}

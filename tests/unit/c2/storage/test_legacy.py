@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-
-import sqlite3
 
 from e4.c2.storage.legacy import LegacyClient, LegacyDatabase, LegacyTopic
 from e4.errors import DatabaseError

@@ -7,6 +7,7 @@ import re
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from e4.c2.storage import Store, migrations
@@ -30,30 +31,22 @@ def _at(url: str, version: str) -> Engines:
     return engines
 
 
+_SQLITE = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+_POSTGRESQL = (
+    "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    """SELECT table_name || '.' || column_name,
+       concat_ws(' ', data_type, is_nullable, column_default, collation_name, is_identity)
+       FROM information_schema.columns WHERE table_schema = 'public'""",
+    """SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+       WHERE connamespace = 'public'::regnamespace""",
+)
+
+
 def _definitions(connection: Connection) -> dict[str, str]:
-    """What each table and index is made of, as the database says."""
-    if connection.dialect.name == "sqlite":
-        rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-        found = {name: sql for name, sql in rows}
-    else:
-        rows = connection.execute(
-            text("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'")
-        )
-        found = {name: sql for name, sql in rows}
-        columns = connection.execute(
-            text(
-                "SELECT table_name || '.' || column_name, concat_ws(' ', data_type, is_nullable, column_default,"
-                " collation_name, is_identity) FROM information_schema.columns WHERE table_schema = 'public'"
-            )
-        )
-        found |= {name: kind for name, kind in columns}
-        constraints = connection.execute(
-            text(
-                "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
-            )
-        )
-        found |= {name: sql for name, sql in constraints}
-    return {name: _parts(sql) for name, sql in found.items() if not name.startswith(("alembic", "sqlite"))}
+    """What each table, index and constraint is made of, as the database says."""
+    queries = [_SQLITE] if connection.dialect.name == "sqlite" else _POSTGRESQL
+    rows = [tuple(row) for query in queries for row in connection.execute(text(query))]
+    return {name: _parts(sql) for name, sql in rows if not name.startswith(("alembic", "sqlite"))}
 
 
 def _parts(sql: str) -> str:
@@ -117,8 +110,6 @@ def test_a_failed_migration_leaves_the_version_before(empty_database_url: str) -
 
 
 def test_every_revision_follows_the_one_before() -> None:
-    from alembic.script import ScriptDirectory
-
     scripts = list(ScriptDirectory(migrations.__path__[0]).walk_revisions())
     assert [script.revision for script in reversed(scripts)] == _VERSIONS
     assert len(_VERSIONS) >= 2

@@ -54,11 +54,11 @@ def test_a_password_is_not_shown(store: Store) -> None:
 
 
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
-    path = tmp_path / "a folder" / "50% #1?.db"
+    path = tmp_path / "a folder" / "50% #1.db"
     path.parent.mkdir()
     old = os.umask(0)
     try:
-        store = Store.create(f"sqlite:///{str(path).replace('?', '%3F').replace('%3F', '%3F')}")
+        store = Store.create(f"sqlite:///{path}")
         with store.write() as tx:
             add_clients(tx, "alice")
             files = list(path.parent.iterdir())
@@ -67,7 +67,7 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
         store.close()
     finally:
         os.umask(old)
-    assert list(path.parent.iterdir()) == [files[0]] or len(list(path.parent.iterdir())) == 1
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_sqlite_is_set_up_to_lose_nothing(tmp_path: Path) -> None:
@@ -102,10 +102,9 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
             make(f"sqlite:///{path}")
 
 
-@pytest.mark.parametrize("version", ["9999"])
-def test_a_newer_database_is_refused(store: Store, database_url: str, version: str) -> None:
+def test_a_newer_database_is_refused(store: Store, database_url: str) -> None:
     with store.connected_to_write() as connection:
-        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     for make in (Store.open, Store.migrate):
         with pytest.raises(DatabaseError, match="newer"):
             make(database_url)
@@ -118,9 +117,13 @@ def test_no_server() -> None:
 
 
 def test_an_exception_undoes_the_transaction(store: Store) -> None:
-    with pytest.raises(KeyError), store.write() as tx:
-        add_clients(tx, "alice")
-        raise KeyError
+    def fail() -> None:
+        with store.write() as tx:
+            add_clients(tx, "alice")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     with store.read() as tx:
         assert tx.clients.count() == 0
 

@@ -160,7 +160,7 @@ class GrpcServer:
         request_id = access.request_number(_metadata(context, access.REQUEST_ID))
         context.set_trailing_metadata(((access.REQUEST_ID, request_id),))
         header, peer = _metadata(context, "authorization"), _host(context.peer())
-        answer, outcome, start = None, "Cancelled", time.perf_counter()
+        answer, outcome, start, seconds = None, "Cancelled", time.perf_counter(), 0.0
         try:
             with access.request_log(request_id):
                 try:
@@ -169,8 +169,11 @@ class GrpcServer:
                 except Exception as error:
                     answer = logged_answer(error, operation)
                     outcome = answer.code
+                finally:
+                    seconds = time.perf_counter() - start
+                    access.log_request("grpc", operation, outcome, seconds, peer)
         finally:
-            self._metrics.request("grpc", operation, outcome, time.perf_counter() - start)
+            self._metrics.request("grpc", operation, outcome, seconds)
         if answer is not None:
             await context.abort(_CODES[answer.grpc], answer.text)
 

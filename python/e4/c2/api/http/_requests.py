@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from e4.c2.api import access
-from e4.c2.api.http._answers import refused
+from e4.c2.api.http._answers import address, refused
 
 if TYPE_CHECKING:
     from e4.c2.metrics import Metrics
 
 __all__ = ["Requests"]
+
+
+_MONITORING = frozenset({"alive", "ready", "measured"})
 
 
 class Requests:
@@ -55,7 +59,10 @@ class Requests:
                     await response(scope, receive, answer)
             finally:
                 outcome = state.get("outcome") or _outcome(status)
-                self._metrics.request("http", _operation(scope), outcome, time.perf_counter() - start)
+                operation, seconds = _operation(scope), time.perf_counter() - start
+                self._metrics.request("http", operation, outcome, seconds)
+                level = logging.DEBUG if operation in _MONITORING else logging.INFO
+                access.log_request("http", operation, outcome, seconds, address(Request(scope)), level=level)
 
 
 def _outcome(status: int) -> str:

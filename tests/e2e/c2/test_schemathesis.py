@@ -1,0 +1,72 @@
+"""Whatever is asked, as the OpenAPI description allows it and not: no 500, and answers as described."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import CheckFunction
+from schemathesis.specs.openapi import checks
+
+from e4.c2.api.http.v1 import make_v1
+from e4.c2.model import Role
+from tests._keyserver import Keyserver, serving
+
+CHECKS: list[CheckFunction] = [
+    schemathesis.checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+    checks.unsupported_method,
+    checks.ignored_auth,
+]
+
+
+class Target:
+    """A server with something in it, and one who asks it."""
+
+    def __init__(self, server: Keyserver, url: str) -> None:
+        self.url = url
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.headers = {"Authorization": f"Bearer {server.token(Role.ADMIN, name='first')}"}
+        server.add_clients("a", "b")
+        for topic in ("t", "u"):
+            server.service.topics.new_topic(server.call, topic)
+            server.service.members.new_topic_client(server.call, "a", topic)
+        server.service.topics.new_topic(server.call, "t")
+
+
+@pytest.fixture(scope="module", params=["symkey", "pubkey"])
+def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    server = Keyserver(tmp_path_factory.mktemp("c2"), request.param, required=True, max_failed=1_000_000)
+    with serving(server) as served:
+        made = Target(server, served.url)
+        yield made
+        made.session.close()
+    server.close()
+
+
+class _Required:
+    required = True
+
+
+schema = schemathesis.openapi.from_dict(make_v1(None, _Required(), None)._app.openapi())
+
+
+@schema.parametrize()
+@settings(
+    max_examples=8,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_any_request(case: schemathesis.Case, target: Target) -> None:
+    case.call_and_validate(base_url=f"{target.url}/api/v1", session=target.session, headers=target.headers, checks=CHECKS)
