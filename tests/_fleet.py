@@ -34,6 +34,7 @@ class Arrival:
     payload: bytes
     outcome: str
     at: float  # seconds since the epoch, of the fleet's clock
+    retained: bool  # the broker had kept it: it comes with each new subscription
 
     @property
     def second(self) -> int:
@@ -149,4 +150,4 @@ class Fleet:
                 outcome = APPLIED
             except E4Error as error:
                 outcome = type(error).__name__
-        self.arrivals.append(Arrival(message.topic, message.payload, outcome, at))
+        self.arrivals.append(Arrival(message.topic, message.payload, outcome, at, message.retain))

@@ -22,6 +22,7 @@ from e4.c2.model import Mode
 from tests._broker import Broker, until
 
 E4 = [sys.executable, "-m", "e4"]
+FREE = ("--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")  # any ports
 PASSPHRASE = "a long passphrase of the test"
 PATIENCE = 60.0  # seconds; the machine may be busy
 
@@ -29,6 +30,24 @@ PATIENCE = 60.0  # seconds; the machine may be busy
 def clean_environment() -> dict[str, str]:
     """This process's environment without what would configure a server."""
     return {name: value for name, value in os.environ.items() if not name.startswith("E4_")}
+
+
+def run_c2(*words: object, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run `e4 c2` to its end, without a terminal."""
+    return subprocess.run(
+        [*E4, "c2", *map(str, words)],
+        env=clean_environment() | env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and not waited for."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @dataclass

@@ -36,20 +36,24 @@ PASSPHRASE = "of a database for tests"
 
 
 class Points:
-    """Counts the points at which a process may be killed, and kills it at one of them.
+    """The points at which a process may be killed; kills it at one of them.
 
     Args:
-        kill_at: which, counted from 1; 0 for never.
+        name: of this kind of point; empty for never.
+        number: at which of them, counted from 1.
         log: where the point's name is written before.
     """
 
-    def __init__(self, kill_at: int, log: int) -> None:
-        self._left = kill_at
+    def __init__(self, name: str, number: int, log: int) -> None:
+        self._name = name
+        self._left = number
         self._log = log
         self._lock = threading.Lock()
 
     def pass_by(self, name: str) -> None:
         """One of the points."""
+        if name != self._name:
+            return
         with self._lock:
             self._left -= 1
             if self._left == 0:
@@ -104,8 +108,8 @@ class Process:
     """What the forked process is.
 
     Args:
-        spec: `url`, `port`, `log`, `kill_at`, `epoch` and `speed` of its clock, `batch`, `window`; `pages`: how
-            large a SQLite database may become.
+        spec: `url`, `port`, `log`, `kill_at`, `epoch` and `speed` of its clock, `batch`, `window`; and in
+            `pages` how large a SQLite database may become, 0 for no limit.
     """
 
     def __init__(self, spec: dict[str, Any]) -> None:
@@ -115,7 +119,7 @@ class Process:
             limit_pages(spec["pages"])
         self.store = Store.open(spec["url"])
         self.vault = open_vault(self.store, PASSPHRASE)
-        instrument(Points(spec["kill_at"], log), log, clock)
+        instrument(Points(*spec["kill_at"], log), log, clock)
         settings = Delivery(
             batch=spec["batch"],
             poll_seconds=0.01,

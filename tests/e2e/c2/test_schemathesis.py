@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -56,7 +59,14 @@ class _Required:
     required = True
 
 
-schema = schemathesis.openapi.from_dict(make_v1(None, _Required(), None)._app.openapi())
+def _described() -> dict[str, Any]:
+    """The description, with shorter names: the longest are too long for an address, and slow."""
+    gate: Any = make_v1(None, _Required(), None)  # type: ignore[arg-type]
+    text = json.dumps(gate._app.openapi())
+    return dict(json.loads(re.sub(r'"maxLength": \d{4,}', '"maxLength": 80', text)))
+
+
+schema = schemathesis.openapi.from_dict(_described())
 
 
 @schema.parametrize()
@@ -69,4 +79,6 @@ schema = schemathesis.openapi.from_dict(make_v1(None, _Required(), None)._app.op
     suppress_health_check=list(HealthCheck),
 )
 def test_any_request(case: schemathesis.Case, target: Target) -> None:
-    case.call_and_validate(base_url=f"{target.url}/api/v1", session=target.session, headers=target.headers, checks=CHECKS)
+    case.call_and_validate(
+        base_url=f"{target.url}/api/v1", session=target.session, headers=target.headers, checks=CHECKS
+    )

@@ -1,4 +1,4 @@
-"""`e4 c2 serve` as a process: it starts whole or says why not, answers, stops in order, leaves nothing."""
+"""`e4 c2 serve` as a process: it answers, stops in order, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -22,22 +21,18 @@ from e4.c2.api.grpc import c2_pb2 as pb
 from tests._broker import Brokers, until
 from tests._certificates import Authority
 from tests._databases import PostgreSQL
-from tests.e2e._c2_server import E4, PASSPHRASE, PATIENCE, C2Server, C2Servers, clean_environment, tls
+from tests.e2e._c2_server import (
+    FREE,
+    PASSPHRASE,
+    PATIENCE,
+    C2Server,
+    C2Servers,
+    children,
+    run_c2,
+    tls,
+)
 
 pytestmark = pytest.mark.mosquitto
-
-
-def run(*words: object, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run `e4 c2` to its end."""
-    return subprocess.run(
-        [*E4, "c2", *map(str, words)],
-        env=clean_environment() | env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
 
 
 def call(server: C2Server, method: str, request: object, answer: type, **credentials: bytes) -> object:
@@ -55,7 +50,7 @@ def call(server: C2Server, method: str, request: object, answer: type, **credent
 
 def test_from_init_to_sigterm(tmp_path: Path, c2_server: C2Servers, mosquitto: Brokers) -> None:
     data = tmp_path / "c2"
-    made = run("init", "--data", data, "--json", E4_C2_PASSPHRASE=PASSPHRASE)
+    made = run_c2("init", "--data", data, "--json", E4_C2_PASSPHRASE=PASSPHRASE)
     assert made.returncode == 0, made.stderr
     told = json.loads(made.stdout)
     assert told["mode"] == "symkey"
@@ -108,95 +103,6 @@ def test_every_request_is_one_line_of_the_log(c2_server: C2Servers, mosquitto: B
     assert "a-topic" not in json.dumps(lines)
 
 
-@pytest.fixture(scope="module")
-def idle(tmp_path_factory: pytest.TempPathFactory) -> C2Server:
-    """A data folder whose server does not run."""
-    return C2Server(tmp_path_factory.mktemp("idle") / "c2").make()
-
-
-@pytest.fixture
-def taken() -> Iterator[int]:
-    """A port on which somebody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield sock.getsockname()[1]
-
-
-FREE = ("--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
-IN_USE = "cannot listen on 127.0.0.1:TAKEN: address already in use"
-LOOPBACK = "no authentication is for loopback addresses only, and"
-# What is given, what is in the environment, what is said.
-REFUSALS: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
-    "http in use": (("--http", "127.0.0.1:TAKEN"), {}, f"HTTP {IN_USE}"),
-    "grpc in use": (("--grpc", "127.0.0.1:TAKEN"), {}, f"gRPC {IN_USE}"),
-    "no such host": (("--http", "c2.invalid:0"), {}, "c2.invalid is not an address of this machine"),
-    "anybody over http": (("--auth", "none", "--http", "0.0.0.0:0"), {}, f"{LOOPBACK} 0.0.0.0:0 is none"),
-    "anybody over grpc": (("--auth", "none", "--grpc", "[::]:0"), {}, f"{LOOPBACK} [::]:0 is none"),
-    "anybody, by a setting": (("--http", "0.0.0.0:0"), {"E4_C2_AUTH_REQUIRED": "false"}, LOOPBACK),
-    "wrong passphrase": (
-        (),
-        {"E4_C2_PASSPHRASE": "not the passphrase"},
-        "the passphrase does not open this database",
-    ),
-    "no database": ((), {"E4_C2_DATABASE_URL": "sqlite:///none.db"}, "there is no database at"),
-    "database away": (
-        (),
-        {"E4_C2_DATABASE_URL": "postgresql://e4:a-secret@127.0.0.1:TAKEN/none"},
-        "the database cannot be used",
-    ),
-    "no certificate": ((), {"E4_C2_TLS_CERTIFICATE": "none.pem"}, "none.pem: No such file or directory"),
-    "not its key": ((), {"E4_C2_TLS_KEY": "server.pem"}, "are not a certificate and its key"),
-    "no authorities": ((), {"E4_C2_TLS_CLIENT_CA": "config.toml"}, "tls.client_ca"),
-    "no broker password": (
-        (),
-        {"E4_C2_BROKER_USERNAME": "me", "E4_C2_BROKER_PASSWORD_FILE": "none"},
-        "the broker's settings: cannot read",
-    ),
-    "bad setting": ((), {"E4_C2_BROKER_WINDOW": "0"}, "broker.window should be greater than or equal to 1"),
-    "unknown setting": ((), {"E4_C2_BROKER_WINDOWS": "1"}, "there is no setting E4_C2_BROKER_WINDOWS"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSALS)
-def test_a_failed_start_is_one_line(name: str, idle: C2Server, taken: int) -> None:
-    options, variables, text = REFUSALS[name]
-    words = [word.replace("TAKEN", str(taken)) for word in (*FREE, *options)]
-    env = {k: v.replace("TAKEN", "1") for k, v in ({"E4_C2_PASSPHRASE": PASSPHRASE} | variables).items()}
-    ended = run("serve", "--data", idle.data, *words, **env)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("e4: ")
-    assert ended.stderr.count("\n") == 1, ended.stderr
-    assert text.replace("TAKEN", str(taken)) in ended.stderr
-    assert "a-secret" not in ended.stderr + ended.stdout
-    assert all(json.loads(line)["event"] == "not started" for line in ended.stdout.splitlines())
-
-
-@pytest.mark.parametrize(
-    ("words", "text"),
-    [
-        (("serve", "--data", "nowhere"), "is not a key server's data folder: make it with 'e4 c2 init"),
-        (("serve", "--data", "IDLE"), "no passphrase: give --passphrase-file, or set E4_C2_PASSPHRASE"),
-        (("serve", "--data", "IDLE", "--auth", "tokens"), "--auth can only be none"),
-        (("serve", "--data", "IDLE", "--broker", "a:b:c"), "--broker is HOST or HOST:PORT"),
-        (("serve", "--data", "IDLE", "--dev", "--broker", "localhost"), "--dev brings its own broker"),
-        (("init", "--data", "new", "--mode", "both"), "--mode is symkey or pubkey"),
-        (("init", "--data", "new", "--key", "k.pem"), "--certificate and --key go together"),
-    ],
-)
-def test_wrong_arguments(words: tuple[str, ...], text: str, idle: C2Server) -> None:
-    ended = run(*(word.replace("IDLE", str(idle.data)) for word in words))
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert text in ended.stderr
-    assert ended.stderr.count("\n") == 1
-
-
-def test_init_makes_no_second_one(idle: C2Server) -> None:
-    before = {file.name: file.read_bytes() for file in idle.data.iterdir()}
-    ended = run("init", "--data", idle.data, E4_C2_PASSPHRASE=PASSPHRASE)
-    assert ended.returncode == 1
-    assert "exists and is not an empty folder" in ended.stderr
-    assert {file.name: file.read_bytes() for file in idle.data.iterdir()} == before
-
-
 def test_without_authentication_anybody_on_this_machine_may_call(
     c2_server: C2Servers, mosquitto: Brokers
 ) -> None:
@@ -211,10 +117,10 @@ def test_one_server_at_a_time_on_a_folder_and_none_after_a_kill(
     c2_server: C2Servers, mosquitto: Brokers
 ) -> None:
     server = c2_server(mosquitto())
-    second = run("serve", "--data", server.data, *FREE, E4_C2_PASSPHRASE=PASSPHRASE)
+    second = run_c2("serve", "--data", server.data, *FREE, E4_C2_PASSPHRASE=PASSPHRASE)
     assert second.returncode == 1
     assert "is in use by another server: stop that one first" in second.stderr
-    assert run("migrate", "--data", server.data).returncode == 1
+    assert run_c2("migrate", "--data", server.data).returncode == 1
     first = server.pid
     server.restart()  # SIGKILL; the same ports are free again
     assert server.pid != first
@@ -316,7 +222,7 @@ def test_readiness_follows_the_database_and_servers_share_it(
         broker = mosquitto()
         one = c2_server(broker, database=database.empty())
         copy = tmp_path / "copy"
-        subprocess.run(["cp", "-r", one.data, copy], check=True)
+        subprocess.run_c2(["cp", "-r", one.data, copy], check=True)
         two = c2_server(broker, data=copy, token=one.token)
         with one.client() as first, two.client() as second:
             assert first.post("/e4/topic/room").status_code == 200
@@ -363,67 +269,6 @@ def test_old_tls_is_refused(c2_server: C2Servers, mosquitto: Brokers) -> None:
         client.get("/healthz")
 
 
-def test_dev_needs_nothing_and_leaves_no_process(tmp_path: Path) -> None:
-    data = tmp_path / "try"
-    process = subprocess.Popen(
-        [*E4, "c2", "serve", "--data", str(data), "--dev", *FREE],
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        address = ""
-        for line in process.stdout:
-            if json.loads(line)["event"] == "listening":
-                address = json.loads(line)["http"]
-                break
-        token = (data / "admin.token").read_text().strip()
-        headers = {"Authorization": f"Bearer {token}"}
-        context = tls(data / "server.pem")
-        with httpx.Client(base_url=address, verify=context, headers=headers) as client:
-            until(lambda: client.get("/readyz").json()["status"] == "ready", PATIENCE, "it is ready")
-            assert client.post("/e4/topic/room").status_code == 200
-        brokers = children(process.pid)
-        assert len(brokers) == 1
-    finally:
-        process.kill()
-        _, complaints = process.communicate(timeout=PATIENCE)
-    until(lambda: not alive(brokers[0]), PATIENCE, "its broker has ended too")
-    assert "This folder is for trying out" in complaints
-    assert {file.name for file in data.iterdir()} > {"passphrase", "admin.token", "config.toml"}
-
-
-def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
-def test_config_says_what_is_in_force_and_from_where(idle: C2Server) -> None:
-    variables = {
-        "E4_C2_BROKER_HOST": "broker.example",
-        "E4_C2_DATABASE_URL": "postgresql://me:a-secret@db.example/c2",
-    }
-    printed = run("config", "--data", idle.data, **variables)
-    assert printed.returncode == 0
-    assert "a-secret" not in printed.stdout
-    lines = {line.split()[0]: line.split()[1:] for line in printed.stdout.splitlines()}
-    assert lines["broker.host"] == ["broker.example", "E4_C2_BROKER_HOST"]
-    assert lines["broker.port"] == ["-", "default"]
-    assert lines["database.url"] == ["postgresql://me:***@db.example/c2", "E4_C2_DATABASE_URL"]
-    values = json.loads(run("config", "--data", idle.data, "--json", **variables).stdout)
-    assert values["broker.host"] == {"value": "broker.example", "from": "E4_C2_BROKER_HOST"}
-    assert values["auth.required"] == {"value": True, "from": "default"}
-    assert len(values) == len(lines)
-
-
 def test_the_passphrase_changes_while_the_server_runs(
     c2_server: C2Servers, mosquitto: Brokers, tmp_path: Path
 ) -> None:
@@ -431,8 +276,8 @@ def test_the_passphrase_changes_while_the_server_runs(
     new = tmp_path / "new"
     new.write_text("quite another passphrase\n")
     words = ("passphrase", "--data", server.data, "--new-passphrase-file", new)
-    assert run(*words, E4_C2_PASSPHRASE="not the passphrase").returncode == 1
-    changed = run(*words, E4_C2_PASSPHRASE=PASSPHRASE)
+    assert run_c2(*words, E4_C2_PASSPHRASE="not the passphrase").returncode == 1
+    changed = run_c2(*words, E4_C2_PASSPHRASE=PASSPHRASE)
     assert (changed.returncode, changed.stderr) == (0, "")
     with server.client() as client:
         assert client.post("/e4/topic/room").status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
 import stat
@@ -17,7 +18,7 @@ from e4.backend import get
 from e4.mqtt import SecureClient
 from tests._broker import Brokers, until
 from tests._databases import PostgreSQL
-from tests.e2e._c2_server import E4, PASSPHRASE, PATIENCE, C2Servers, clean_environment
+from tests.e2e._c2_server import PASSPHRASE, PATIENCE, C2Servers, run_c2
 
 pytestmark = pytest.mark.mosquitto
 
@@ -25,15 +26,7 @@ KEY = "aLNrm1TpE0QsVIa3DFm8sDvvD1UeQ7PJwEpTUWRHR2I="
 
 
 def run(*words: object, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*E4, "c2", *map(str, words)],
-        env=clean_environment() | {"E4_C2_PASSPHRASE": PASSPHRASE} | env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    return run_c2(*words, **{"E4_C2_PASSPHRASE": PASSPHRASE} | env)
 
 
 def test_a_backup_of_a_running_server_is_a_server_again(
@@ -196,8 +189,6 @@ def test_a_deployed_server_is_taken_over(c2_server: C2Servers, mosquitto: Broker
     assert "is in use by another server" in run(*run_while).stderr
     with server.client() as client:
         message = crypto.protect_sym_key(b"hello", room)
-        import base64
-
         opened = client.post(
             "/e4/unprotect-message",
             json={"topic": "room", "protectedBinaryData": base64.b64encode(message).decode()},

@@ -13,7 +13,6 @@ from e4 import _wire
 from e4._names import encode_name, encode_topic, read_id
 from e4.backend import get
 from e4.c2.model import Mode
-from e4.crypto import hash_id_alias
 from e4.errors import InvalidKey, InvalidName, InvalidRequest
 
 __all__ = [
@@ -55,7 +54,9 @@ def read_ref(client: Ref) -> Ref:
 
 def id_of(client: Ref) -> bytes:
     """The 16-byte id that a checked name or id means."""
-    return hash_id_alias(client) if isinstance(client, str) else client
+    if isinstance(client, bytes):
+        return client
+    return get().sha3_256(client.encode())[: _wire.ID_LEN]
 
 
 def label(client: Ref) -> str:

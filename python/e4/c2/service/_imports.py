@@ -7,15 +7,15 @@ then it changes nothing, and an import can be run again from its start.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from e4.c2 import audit
-from e4.c2.model import Call, EventKind, ImportProgress
-from e4.c2.service._checks import Ref, check_client_key, check_topic, id_of, label, plain, read_ref
+from e4.c2.model import Call, Client, EventKind, ImportProgress
+from e4.c2.service._checks import Ref, check_topic, label, plain, read_ref
 from e4.c2.service._core import Core
-from e4.c2.service._registering import register
+from e4.c2.service._registering import Wanted, check, register
 from e4.errors import DatabaseError, E4Error
 
 if TYPE_CHECKING:
@@ -34,16 +34,16 @@ Refusals = list[tuple[int, str]]
 def import_clients(core: Core, call: Call, rows: Iterable[ClientRow], chunk: int) -> Iterator[ImportProgress]:
     """See `Clients.import_clients`."""
 
-    def check(row: ClientRow) -> tuple[Ref, bytes]:
+    def read(row: ClientRow) -> Wanted:
         if len(row) == 2:
             raise row[1]
-        return read_ref(row[1]), check_client_key(core.mode, row[2])
+        return check(core.mode, row[1], row[2])
 
-    def work(change: Change, items: Sequence[Item[tuple[Ref, bytes]]]) -> tuple[Counter[str], Refusals]:
+    def work(change: Change, items: Sequence[Item[Wanted]]) -> tuple[Counter[str], Refusals]:
         done = register(change, [item for _, item in items])
         return Counter(registered.effect for registered in done), []
 
-    return _run(core, call, "import_clients", rows, chunk, check, lambda item: id_of(item[0]), work)
+    return _run(core, call, "import_clients", rows, chunk, read, lambda want: want.id, work)
 
 
 def import_memberships(
@@ -51,31 +51,38 @@ def import_memberships(
 ) -> Iterator[ImportProgress]:
     """See `Members.import_memberships`."""
 
-    def check(row: MembershipRow) -> tuple[Ref, str]:
+    def read(row: MembershipRow) -> tuple[Ref, str]:
         if len(row) == 2:
             raise row[1]
         return read_ref(row[1]), check_topic(row[2])
 
-    return _run(core, call, "import_memberships", rows, chunk, check, lambda item: item, _join)
+    return _run(core, call, "import_memberships", rows, chunk, read, lambda item: item, _join)
 
 
 def _join(change: Change, items: Sequence[Item[tuple[Ref, str]]]) -> tuple[Counter[str], Refusals]:
     topics = change.known_topics([topic for _, (_, topic) in items])
     clients = change.known_clients(list(dict.fromkeys(client for _, (client, _) in items)))
-    counts: Counter[str] = Counter()
     refusals: Refusals = []
+    wanted: dict[int, dict[int, Client]] = defaultdict(dict)  # by topic, then by client
     for line, (ref, name) in items:
         client, topic = clients.get(ref), topics.get(name)
         if client is None or topic is None:
             what = f"client {label(ref)!r}" if client is None else f"topic {plain(name)!r}"
             refusals.append((line, f"{what} is not known"))
-        elif change.tx.members.add(client.row, topic.row, change.now):
-            change.set_topic_key([client], topic)
-            change.event(EventKind.MEMBERSHIP_ADDED, client.name, topic.name)
-            counts["created"] += 1
         else:
-            counts["unchanged"] += 1
-    return counts, refusals
+            wanted[topic.row][client.row] = client
+    created = 0
+    for topic in topics.values():
+        of_topic = wanted[topic.row]
+        new = change.tx.members.add_many([(row, topic.row) for row in of_topic], change.now)
+        joining = [client for row, client in of_topic.items() if (row, topic.row) in new]
+        if joining:
+            change.set_topic_key(joining, topic)
+        for client in joining:
+            change.event(EventKind.MEMBERSHIP_ADDED, client.name, topic.name)
+        created += len(joining)
+    unchanged = len(items) - len(refusals) - created
+    return +Counter({"created": created, "unchanged": unchanged}), refusals
 
 
 def _run(
@@ -84,7 +91,7 @@ def _run(
     operation: str,
     rows: Iterable[tuple[int, *tuple[object, ...]]],
     chunk: int,
-    check: Callable[..., R],
+    read: Callable[..., R],
     identity: Callable[[R], object],
     work: Callable[[Change, Sequence[Item[R]]], tuple[Counter[str], Refusals]],
 ) -> Iterator[ImportProgress]:
@@ -96,7 +103,7 @@ def _run(
         items: list[Item[R]] = []
         for row in part:
             try:
-                items.append((row[0], check(row)))
+                items.append((row[0], read(row)))
             except E4Error as error:
                 refusals.append((row[0], str(error)))
         for distinct in _distinct(items, identity):

@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from e4 import _wire
-from e4.c2.model import Client, CommandKind, EventKind, KeyState
-from e4.c2.service._checks import Ref, id_of
+from e4.c2.model import Client, CommandKind, EventKind, KeyState, Mode
+from e4.c2.service._checks import Ref, check_client_key, id_of, read_ref
 from e4.c2.storage import NewClient
 from e4.errors import Conflict, InvalidRequest
 
 if TYPE_CHECKING:
     from e4.c2.service._change import Change
 
-__all__ = ["Effect", "Registered", "newest_c2_version", "register"]
+__all__ = ["Effect", "Registered", "Wanted", "check", "newest_c2_version", "register"]
 
 Effect = Literal["created", "replaced", "unchanged"]
 
@@ -24,29 +24,38 @@ Effect = Literal["created", "replaced", "unchanged"]
 class Registered(NamedTuple):
     """A client after `register`, and what it changed."""
 
-    client: Client
+    stored: Client | NewClient
     effect: Effect
 
+    @property
+    def client(self) -> Client:
+        """The client; made when asked for, as an import of a million never asks."""
+        return self.stored if isinstance(self.stored, Client) else Client(*self.stored)
 
-class _Wanted(NamedTuple):
+
+class Wanted(NamedTuple):
+    """A client to register: its name or id as given, its id, its name or its id in hex, and its key."""
+
     ref: Ref
     id: bytes
     name: str
     key: bytes
 
 
-def register(change: Change, items: Sequence[tuple[Ref, bytes]]) -> list[Registered]:
-    """Create the clients that are not there, and give the others their keys.
+def check(mode: Mode, client: Ref, key: bytes) -> Wanted:
+    """A client and its key, checked. Raises `InvalidName`, `InvalidId`, `InvalidKey`."""
+    ref = read_ref(client)
+    name = ref if isinstance(ref, str) else ref.hex()
+    return Wanted(ref, id_of(ref), name, check_client_key(mode, key))
 
-    Args:
-        change: the transaction.
-        items: checked names or ids, and checked keys.
+
+def register(change: Change, wanted: Sequence[Wanted]) -> list[Registered]:
+    """Create the clients that are not there, and give the others their keys.
 
     Raises:
         InvalidRequest: a client is there twice.
         Conflict: an id in hex is another client's name.
     """
-    wanted = [_Wanted(ref, id_of(ref), ref if isinstance(ref, str) else ref.hex(), key) for ref, key in items]
     existing = _existing(change, wanted)
     ids = [existing[want.ref].id if want.ref in existing else want.id for want in wanted]
     if len(set(ids)) < len(ids):
@@ -65,7 +74,7 @@ def newest_c2_version(change: Change) -> int:
     return change.tx.keys.c2_keys()[-1].version if change.mode == "pubkey" else 0
 
 
-def _existing(change: Change, wanted: Sequence[_Wanted]) -> dict[Ref, Client]:
+def _existing(change: Change, wanted: Sequence[Wanted]) -> dict[Ref, Client]:
     """Those that are there, locked.
 
     A name also means the client that was registered by that id in hex, and a client registered by id alone
@@ -104,7 +113,7 @@ def _id_in_hex(name: str) -> list[bytes]:
     return [id] if id.hex() == name else []
 
 
-def _create(change: Change, wanted: Sequence[_Wanted]) -> dict[bytes, Client]:
+def _create(change: Change, wanted: Sequence[Wanted]) -> dict[bytes, NewClient]:
     if not wanted:
         return {}
     tx, now, seal = change.tx, change.now, change.vault.seal
@@ -123,10 +132,10 @@ def _create(change: Change, wanted: Sequence[_Wanted]) -> dict[bytes, Client]:
     )
     for want in wanted:
         change.event(EventKind.CLIENT_CREATED, want.name)
-    return {client.id: Client(*client) for client in new}
+    return {client.id: client for client in new}
 
 
-def _replace(change: Change, client: Client, want: _Wanted) -> Registered:
+def _replace(change: Change, client: Client, want: Wanted) -> Registered:
     """Give a client the key that the operator has given it already."""
     tx = change.tx
     if client.by_id and isinstance(want.ref, str) and want.ref != client.name:

@@ -21,7 +21,6 @@ from e4.c2.service._change import Change
 from e4.c2.service._checks import (
     DEPLOYED_PAGE_MAX,
     Ref,
-    check_client_key,
     label,
     page_size,
     read_name_cursor,
@@ -31,7 +30,7 @@ from e4.c2.service._checks import (
 from e4.c2.service._core import Core
 from e4.c2.service._imports import ClientRow, import_clients
 from e4.c2.service._reading import check_batch, find_client, name_page, sources_of, topics_of
-from e4.c2.service._registering import register
+from e4.c2.service._registering import check, register
 from e4.c2.service._resync import resync
 
 __all__ = ["Clients"]
@@ -58,8 +57,8 @@ class Clients:
             Conflict: the id in hex is another client's name.
         """
         with self._core.attempt(call, "new_client", label(client)) as attempt:
-            items = [(read_ref(client), check_client_key(self._core.mode, key))]
-            return attempt.commit(lambda change: register(change, items)[0].client)
+            wanted = [check(self._core.mode, client, key)]
+            return attempt.commit(lambda change: register(change, wanted)[0].client)
 
     def new_clients(self, call: Call, clients: Sequence[tuple[Ref, bytes]]) -> list[Client]:
         """As `new_client` for many; all or none.
@@ -69,9 +68,9 @@ class Clients:
         """
         with self._core.attempt(call, "new_client", f"{len(clients)} clients") as attempt:
             check_batch(clients)
-            items = [(read_ref(client), check_client_key(self._core.mode, key)) for client, key in clients]
+            wanted = [check(self._core.mode, client, key) for client, key in clients]
             return attempt.commit(
-                lambda change: [done.client for done in register(change, items)],
+                lambda change: [done.client for done in register(change, wanted)],
                 each=lambda done: [client.name for client in done],
             )
 

@@ -15,7 +15,7 @@ __all__ = ["CHUNK", "chunks", "insert", "run"]
 
 T = TypeVar("T")
 
-CHUNK: Final = 500  # values in one IN list
+CHUNK: Final = 1000  # values in one list
 _COPY_FROM: Final = 50  # rows; below, COPY costs more than it saves
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select, text
 
 from e4.c2.model import CommandKind, Mode
 from e4.c2.storage import bulk
+from e4.c2.storage.lists import among
 from e4.c2.storage.problems import plainly
 from e4.c2.storage.schema import client_keys, clients, topic_keys, topics
 from e4.c2.storage.transaction import Transaction
@@ -177,7 +178,7 @@ def _named(
 ) -> dict[int | None, _Named]:
     found: dict[int | None, _Named] = {}
     for chunk in bulk.chunks(rows - {None}):
-        for row, *named in connection.execute(query.where(column.in_(chunk))):
+        for row, *named in connection.execute(query.where(among(connection, column, chunk))):
             found[row] = (named[0], named[1], named[2])
     return found
 
@@ -188,7 +189,7 @@ def _new_keys(connection: Connection, rows: set[int], mode: Mode) -> dict[tuple[
     sealed = k.transit_sealed if mode == "pubkey" else k.sealed
     found: dict[tuple[int, int], bytes | None] = {}
     for chunk in bulk.chunks(rows):
-        query = select(k.client_row, k.version, sealed).where(k.client_row.in_(chunk))
+        query = select(k.client_row, k.version, sealed).where(among(connection, k.client_row, chunk))
         found.update({(row, version): key for row, version, key in connection.execute(query)})
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 
 from e4.c2.model import Client
 from e4.c2.storage import bulk
@@ -55,11 +55,10 @@ class Clients(Room):
         wanted = {ref for ref in refs if _possible(ref)}
         rows: set[int] = set()
         for chunk in bulk.chunks(wanted):
-            names = [ref for ref in chunk if isinstance(ref, str)]
-            ids = [ref for ref in chunk if isinstance(ref, bytes)]
-            rows.update(
-                self._connection.scalars(select(_c.row).where(or_(_c.name.in_(names), _c.id.in_(ids))))
-            )
+            names = self._among(_c.name, [ref for ref in chunk if isinstance(ref, str)])
+            ids = self._among(_c.id, [ref for ref in chunk if isinstance(ref, bytes)])
+            for which in (names, ids):
+                rows.update(self._connection.scalars(select(_c.row).where(which)))
         found: dict[str | bytes, Client] = {}
         for client in self.lock_rows(rows):
             for ref in (client.name, client.id):
@@ -71,21 +70,25 @@ class Clients(Room):
         """The clients of rows, locked in order; those missing are left out."""
         found: list[Client] = []
         for chunk in bulk.chunks(sorted(rows)):
-            found += self._all(locked(_SELECT.where(_c.row.in_(chunk)).order_by(_c.row)))
+            found += self._all(locked(_SELECT.where(self._among(_c.row, chunk)).order_by(_c.row)))
         return found
 
     def existing(self, ids: Iterable[bytes]) -> dict[bytes, Client]:
         """Those of the ids that there are; not locked."""
         found: dict[bytes, Client] = {}
         for chunk in bulk.chunks(ids):
-            found.update((client.id, client) for client in self._all(_SELECT.where(_c.id.in_(chunk))))
+            found.update(
+                (client.id, client) for client in self._all(_SELECT.where(self._among(_c.id, chunk)))
+            )
         return found
 
     def by_rows(self, rows: Iterable[int]) -> dict[int, Client]:
         """The clients of rows; those missing are left out."""
         found: dict[int, Client] = {}
         for chunk in bulk.chunks(rows):
-            found.update((client.row, client) for client in self._all(_SELECT.where(_c.row.in_(chunk))))
+            found.update(
+                (client.row, client) for client in self._all(_SELECT.where(self._among(_c.row, chunk)))
+            )
         return found
 
     def set_key_version(self, row: int, version: int) -> None:
@@ -95,7 +98,9 @@ class Clients(Room):
     def set_c2_key_version(self, rows: Iterable[int], version: int) -> None:
         """Set the version of C2's key that clients will hold."""
         for chunk in bulk.chunks(rows):
-            self._connection.execute(update(clients).where(_c.row.in_(chunk)).values(c2_key_version=version))
+            self._connection.execute(
+                update(clients).where(self._among(_c.row, chunk)).values(c2_key_version=version)
+            )
 
     def set_name(self, row: int, name: str) -> None:
         """Give a client that was registered by id alone its name.

@@ -111,9 +111,11 @@ class Commands(Room):
                 which.append(_o.topic_hash == topic_hash)
             return self._supersede(which, at)
         if topic_hash is not None:
-            # The index of clients is the one to use; substr() hides the topic's, which SQLite would prefer.
-            which.append(func.substr(_o.topic_hash, 1) == topic_hash)
-        return sum(self._supersede([*which, _o.client_id.in_(ids)], at) for ids in bulk.chunks(clients))
+            # The index of clients is the one to use; coalesce() hides the topic's, which they might prefer.
+            which.append(func.coalesce(_o.topic_hash, b"") == topic_hash)
+        return sum(
+            self._supersede([*which, self._among(_o.client_id, ids)], at) for ids in bulk.chunks(clients)
+        )
 
     def move_key_version(self, client_id: bytes, version: int) -> None:
         """Have all that is pending for a client go out under a key that it was given by other means."""
@@ -132,7 +134,7 @@ class Commands(Room):
             return frozenset()
         numbers = {command.id for command in sent}
         for chunk in bulk.chunks(list(numbers)):
-            done = select(_o.id).where(_o.id.in_(chunk), _o.state == CommandState.SENT)
+            done = select(_o.id).where(self._among(_o.id, chunk), _o.state == CommandState.SENT)
             numbers.difference_update(self._connection.scalars(done))
         return frozenset(numbers)
 
@@ -149,7 +151,7 @@ class Commands(Room):
     def mark_superseded(self, ids: Iterable[int], at: int) -> None:
         """Settle pending commands that cannot be sent: what they are about is gone."""
         for chunk in bulk.chunks(ids):
-            self._supersede([_o.id.in_(chunk)], at, skip_locked=False)
+            self._supersede([self._among(_o.id, chunk)], at, skip_locked=False)
 
     def retry_now(self) -> int:
         """Forget the waiting times; how many commands were waiting."""
@@ -238,7 +240,7 @@ class Commands(Room):
         found: dict[bytes, int] = {}
         for ids in bulk.chunks({command.client_id for command in new}):
             latest = func.max(_o.retry_at)
-            query = select(_o.client_id, latest).where(_PENDING, _o.client_id.in_(ids))
+            query = select(_o.client_id, latest).where(_PENDING, self._among(_o.client_id, ids))
             rows: Sequence[Any] = self._connection.execute(
                 query.group_by(_o.client_id).having(latest > 0)
             ).all()

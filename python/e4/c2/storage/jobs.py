@@ -143,10 +143,12 @@ class Jobs(Room):
         if not numbers:
             return []
         done = {"state": JobState.DONE, "finished_at": at}
-        self._connection.execute(update(jobs).where(_j.id.in_(numbers)).values(done))
+        self._connection.execute(update(jobs).where(self._among(_j.id, numbers)).values(done))
         return [
             _job(row)
-            for row in self._connection.execute(_SELECT.where(_j.id.in_(numbers)).order_by(_j.id)).all()
+            for row in self._connection.execute(
+                _SELECT.where(self._among(_j.id, numbers)).order_by(_j.id)
+            ).all()
         ]
 
 

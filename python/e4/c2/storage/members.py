@@ -10,6 +10,7 @@ from sqlalchemy import Select, delete, func, select, tuple_
 from e4.c2.model import Client, Topic
 from e4.c2.storage import bulk
 from e4.c2.storage.clients import CLIENT, Clients
+from e4.c2.storage.lists import pairs
 from e4.c2.storage.room import Room, cursor_text
 from e4.c2.storage.schema import clients, memberships, topics
 from e4.c2.storage.topics import TOPIC, later
@@ -33,18 +34,22 @@ class Members(Room):
         """Make a client a member; False if it is one."""
         return bool(self.add_many([(client_row, topic_row)], at))
 
-    def add_many(self, pairs: Iterable[tuple[int, int]], at: int) -> set[tuple[int, int]]:
+    def add_many(self, rows: Iterable[tuple[int, int]], at: int) -> set[tuple[int, int]]:
         """Make clients members of topics, given as pairs of rows (client, topic); those that are new."""
         new: set[tuple[int, int]] = set()
-        for chunk in bulk.chunks(dict.fromkeys(pairs)):
+        for chunk in bulk.chunks(dict.fromkeys(rows)):
             there = self.existing(chunk)
             missing = [pair for pair in chunk if pair not in there]
             if not missing:
                 continue
-            names = self._texts(select(_c.row, _c.name).where(_c.row.in_({pair[0] for pair in missing})))
-            sorts = self._texts(select(_t.row, _t.sort).where(_t.row.in_({pair[1] for pair in missing})))
-            rows = [(client, topic, names[client], sorts[topic], at) for client, topic in missing]
-            bulk.insert(self._connection, memberships, _COLUMNS, rows)
+            names = self._texts(
+                select(_c.row, _c.name).where(self._among(_c.row, {pair[0] for pair in missing}))
+            )
+            sorts = self._texts(
+                select(_t.row, _t.sort).where(self._among(_t.row, {pair[1] for pair in missing}))
+            )
+            values = [(client, topic, names[client], sorts[topic], at) for client, topic in missing]
+            bulk.insert(self._connection, memberships, _COLUMNS, values)
             new.update(missing)
         return new
 
@@ -52,12 +57,14 @@ class Members(Room):
         """End a membership; False if there is none."""
         return bool(self.remove_many([(client_row, topic_row)]))
 
-    def remove_many(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    def remove_many(self, rows: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """End memberships, given as pairs of rows (client, topic); those that there were."""
         gone: set[tuple[int, int]] = set()
-        for chunk in bulk.chunks(dict.fromkeys(pairs)):
-            query = delete(memberships).where(_these(chunk)).returning(_m.client_row, _m.topic_row)
-            gone.update((client, topic) for client, topic in self._connection.execute(query))
+        for chunk in bulk.chunks(dict.fromkeys(rows)):
+            given = pairs(self._connection, chunk)
+            these = tuple_(_m.client_row, _m.topic_row).in_(select(given.c.first, given.c.second))
+            query = delete(memberships).where(these).returning(_m.client_row, _m.topic_row)
+            gone.update((client, topic) for client, topic in self._connection.execute(query).all())
         return gone
 
     def remove_all_of_client(self, client_row: int) -> int:
@@ -68,19 +75,23 @@ class Members(Room):
         """Whether a client is a member."""
         return bool(self.existing([(client_row, topic_row)]))
 
-    def existing(self, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    def existing(self, rows: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """Those of the pairs of rows (client, topic) that are memberships."""
         found: set[tuple[int, int]] = set()
-        for chunk in bulk.chunks(pairs):
-            query = select(_m.client_row, _m.topic_row).where(_these(chunk))
-            found.update((client, topic) for client, topic in self._connection.execute(query))
+        for chunk in bulk.chunks(rows):
+            given = pairs(self._connection, chunk)
+            same = (_m.client_row == given.c.first) & (_m.topic_row == given.c.second)
+            query = select(_m.client_row, _m.topic_row).select_from(given).join(memberships, same)
+            found.update((client, topic) for client, topic in self._connection.execute(query).all())
         return found
 
     def among(self, topic_row: int, client_rows: Iterable[int]) -> set[int]:
         """Those of the clients that are members of a topic."""
         found: set[int] = set()
         for chunk in bulk.chunks(client_rows):
-            of_topic = select(_m.client_row).where(_m.topic_row == topic_row, _m.client_row.in_(chunk))
+            of_topic = select(_m.client_row).where(
+                _m.topic_row == topic_row, self._among(_m.client_row, chunk)
+            )
             found.update(self._connection.scalars(of_topic))
         return found
 
@@ -143,10 +154,6 @@ class Members(Room):
 
     def _clients(self, query: Select[Any]) -> list[Client]:
         return [Client(*row) for row in self._connection.execute(query).all()]
-
-
-def _these(pairs: list[tuple[int, int]]) -> Any:
-    return tuple_(_m.client_row, _m.topic_row).in_(pairs)
 
 
 def _topics_of(client_row: int) -> Select[Any]:

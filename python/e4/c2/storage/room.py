@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, text
 from sqlalchemy.dialects import postgresql, sqlite
 
+from e4.c2.storage.lists import among
 from e4.errors import InvalidName, InvalidRequest
 
 __all__ = [
@@ -35,6 +37,10 @@ class Room:
     @property
     def _postgresql(self) -> bool:
         return self._connection.dialect.name == "postgresql"
+
+    def _among(self, member: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
+        """Whether a column has one of the values."""
+        return among(self._connection, member, values)
 
     def _reserve(self, table: str, count: int) -> list[int]:
         """Numbers for rows of a table; nobody else gets them."""

@@ -52,11 +52,11 @@ class Topics(Room):
         rows: list[int] = []
         for chunk in bulk.chunks(wanted):
             sorts = {sort_key(name) for name in chunk}
-            query = select(_t.row).where(_t.sort.in_(sorts), _t.name.in_(chunk))
+            query = select(_t.row).where(self._among(_t.sort, sorts), self._among(_t.name, chunk))
             rows += self._connection.scalars(query)
         found: dict[str, Topic] = {}
         for chunk_of_rows in bulk.chunks(sorted(rows)):
-            query = _SELECT.where(_t.row.in_(chunk_of_rows)).order_by(_t.row)
+            query = _SELECT.where(self._among(_t.row, chunk_of_rows)).order_by(_t.row)
             found.update((topic.name, topic) for topic in self._all(locked(query, share=share)))
         return found
 
@@ -68,7 +68,7 @@ class Topics(Room):
         """The topics of rows; those missing are left out."""
         found: dict[int, Topic] = {}
         for chunk in bulk.chunks(rows):
-            found.update((topic.row, topic) for topic in self._all(_SELECT.where(_t.row.in_(chunk))))
+            found.update((topic.row, topic) for topic in self._all(_SELECT.where(self._among(_t.row, chunk))))
         return found
 
     def set_version(self, row: int, version: int, rotated_at: int) -> None:

@@ -229,23 +229,23 @@ def _serve(
         options["auth.required"] = "--auth", False
     with contextlib.ExitStack() as stack:
         if dev:
-            _prepare_dev(data, passphrase_file)
+            _prepare_dev(data, passphrase_file, http)
             options |= _dev_broker(stack)
-        _run(settings_of(data, options), passphrase_file)
+        _run(settings_of(data, options), passphrase_file, announce=dev or sys.stderr.isatty())
 
 
-def _run(configuration: Configuration, passphrase_file: Path | None) -> None:
+def _run(configuration: Configuration, passphrase_file: Path | None, *, announce: bool) -> None:
     from e4.c2.app import Server
 
     server = Server(configuration, read_passphrase(passphrase_file, configuration))
-    server.run(_announce if sys.stderr.isatty() else None)
+    server.run(_announce if announce else None)
 
 
 def _announce(line: str) -> None:
     print(shown(line), file=sys.stderr, flush=True)
 
 
-def _prepare_dev(data: Path, passphrase_file: Path | None) -> None:
+def _prepare_dev(data: Path, passphrase_file: Path | None, http: str | None) -> None:
     """Make the data folder for trying out, if there is none."""
     from e4.c2 import folder
     from e4.c2.settings import FILE
@@ -263,7 +263,7 @@ def _prepare_dev(data: Path, passphrase_file: Path | None) -> None:
         "",
         "This folder is for trying out: the passphrase that protects its keys, and the token, are in it.",
         "From another terminal:",
-        f"  e4 c2 login --url https://localhost:8888 --ca {shlex.quote(str(made.certificate))} "
+        f"  e4 c2 login --url https://{http or 'localhost:8888'} --ca {shlex.quote(str(made.certificate))} "
         f"--token-file {shlex.quote(str(token))}",
         "",
     ):

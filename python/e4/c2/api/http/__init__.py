@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from e4.c2.api import access
 from e4.c2.api.errors import NOT_FOUND, NOT_IMPLEMENTED
@@ -71,7 +71,7 @@ def make_app(
     app = Starlette(
         routes=[
             Deployed(service, authenticator),
-            Mount("/api/v1", make_v1(service, authenticator, feed)),
+            make_v1(service, authenticator, feed),
             Route("/healthz", alive),
             Route("/readyz", ready),
             Route("/metrics", measured),

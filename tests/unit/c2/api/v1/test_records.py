@@ -35,8 +35,11 @@ async def test_a_commands_way(ask: Ask, server: Keyserver) -> None:
     assert (await ask.get("commands", state="queued"))["items"] == []
     await ask.refused("NotFound", 404, "GET", "commands/999")
     await ask.refused("InvalidRequest", 400, "GET", "commands?state=lost")
-    for number in ("0", "-1", "x", str(1 << 63), "1" * 400):
+    for number in ("0", str(1 << 63), "1" * 400):
         await ask.refused("InvalidRequest", 400, "GET", f"commands/{number}")
+    for number in ("-1", "x", "1.0"):
+        await ask.refused("NotFound", 404, "GET", f"commands/{number}")
+    await ask.refused("MethodNotAllowed", 405, "GET", "commands/retry")
 
 
 async def test_jobs(ask: Ask, server: Keyserver) -> None:

@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
 
 from e4.c2.api.feed import Feed
 from e4.c2.api.http.v1 import clients, events, keys, records, topics, transfer
@@ -43,8 +42,8 @@ _HEADERS = {
 }
 
 
-def make_v1(service: Service, authenticator: Authenticator, feed: Feed) -> ASGIApp:
-    """The ASGI application of the resource API, to be mounted at /api/v1.
+def make_v1(service: Service, authenticator: Authenticator, feed: Feed) -> Gate:
+    """The route to the resource API: everything below /api/v1/.
 
     Args:
         service: does the operations.

@@ -12,6 +12,7 @@ from anyio import CapacityLimiter
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from e4.c2.api.access import admit
@@ -25,13 +26,14 @@ from e4.errors import E4Error
 
 __all__ = ["Gate"]
 
+_PREFIX = b"/api/v1"
 _OPEN = "/openapi.json"  # the description is no secret
 _IMPORTS = "/import/"  # their bodies are streams of any length
 _IMPORTS_AT_ONCE = 4  # each keeps a thread; more wait
 
 
-class Gate:
-    """Admits requests to the application of this package.
+class Gate(BaseRoute):
+    """Admits requests to the application of this package: a route for all paths below ``/api/v1/``.
 
     Args:
         app: the application.
@@ -47,14 +49,17 @@ class Gate:
         self._feed = feed
         self._imports = CapacityLimiter(_IMPORTS_AT_ONCE)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Starlette asks whether this is for us. By the path as it was sent: names may hold anything."""
+        ours = scope["type"] == "http" and scope["raw_path"].startswith(_PREFIX + b"/")
+        return (Match.FULL if ours else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Admit a request, or answer why not."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        # Routes are matched on the path as it was sent, where a slash within a name is still %2F.
+        # Below this, too, paths are matched as they were sent: a slash within a name is still %2F.
+        scope["root_path"] = _PREFIX.decode()
         scope["path"] = scope["raw_path"].decode("ascii", "replace")
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = scope["path"].removeprefix(scope["root_path"])
         if path != _OPEN:
             try:
                 scope["e4.caller"] = await self._admit(scope)

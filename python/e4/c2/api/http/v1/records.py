@@ -71,7 +71,7 @@ def retry_commands(caller: Changing) -> Response:
     )
 
 
-@router.get("/commands/{id}", tags=["commands"], response_model=CommandOut, responses=answers(404))
+@router.get("/commands/{id:int}", tags=["commands"], response_model=CommandOut, responses=answers(404))
 def get_command(id: Number, caller: Reading) -> Response:
     """A command and how far it has come."""
     return shown(caller.service.commands.get_command(caller.call, id))
@@ -85,7 +85,7 @@ def page_jobs(
     return page_of(caller.service.jobs.page_jobs(caller.call, cursor, limit, state))
 
 
-@router.get("/jobs/{id}", tags=["jobs"], response_model=JobOut, responses=answers(404))
+@router.get("/jobs/{id:int}", tags=["jobs"], response_model=JobOut, responses=answers(404))
 def get_job(id: Number, caller: Reading) -> Response:
     """A job and how far it has come."""
     return shown(caller.service.jobs.get_job(caller.call, id))
@@ -126,7 +126,7 @@ def new_token(body: NewToken, caller: Changing) -> Response:
     )
 
 
-@router.delete("/tokens/{id}", tags=["tokens"], status_code=204, responses=answers(404, 409))
+@router.delete("/tokens/{id:int}", tags=["tokens"], status_code=204, responses=answers(404, 409))
 def revoke_token(id: Number, caller: Changing) -> Response:
     """End a token. For administrators."""
     return caller.change(lambda call: caller.service.tokens.revoke_token(call, id))
