@@ -102,7 +102,7 @@ class C2Server:
         """Make the data folder, as `e4 c2 init` does, if there is none."""
         if not self.data.exists():
             made = folder.make(self.data, mode=self.mode, passphrase=PASSPHRASE, database=self.database)
-            self.token = made.token
+            self.token = made.token or ""
         self.ca = self.data / "server.pem"
         return self
 

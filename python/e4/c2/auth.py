@@ -28,6 +28,8 @@ __all__ = ["Authenticator", "allows", "new_secret", "require", "secret_hash"]
 PREFIX: Final = "e4_"
 SECRET_LEN: Final = 32
 TOKEN_MAX: Final = 128  # characters of what is presented; a token has 46
+_REMEMBERED: Final = 1024  # good tokens used lately
+_ADDRESSES: Final = 10_000  # that failed lately
 
 _RIGHTS: Final = {
     Role.VIEWER: frozenset({Right.VIEW}),
@@ -141,10 +143,6 @@ class Authenticator:
             self._good.move_to_end(hashed)
             if len(self._good) > _REMEMBERED:
                 self._good.popitem(last=False)
-
-
-_REMEMBERED: Final = 1024
-_ADDRESSES: Final = 10_000
 
 
 class _Failures:

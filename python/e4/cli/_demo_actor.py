@@ -21,6 +21,7 @@ from e4.mqtt import ClearTopics, CommandApplied, Message, Refused, SecureClient
 
 _QOS = 2
 _FAREWELL = 1.0  # seconds
+_PACE = 0.01  # seconds between two messages of a flow
 
 
 class Actor:
@@ -146,6 +147,7 @@ class Actor:
             while not self._enough.is_set():
                 number += 1
                 connection.publish(topic, f"{text}, {number}", _QOS).wait(self._timeout)
+                self._enough.wait(_PACE)
         except E4Error as error:
             self._sent = error
         else:

@@ -24,6 +24,8 @@ _SHUTDOWN = 5.0  # seconds
 _SETTINGS = {
     "E4_C2_BROKER_RETAIN": "false",  # nothing stays on a broker of others
     "E4_C2_BROKER_VERSION": "3.1.1",  # the most that the demo's own broker speaks
+    # One command after the other: who reads is to have a new key before who writes.
+    "E4_C2_BROKER_WINDOW": "1",
     "E4_C2_PASSPHRASE": secrets.token_urlsafe(24),
 }
 

@@ -223,6 +223,13 @@ class World:
         self._last_seconds: dict[str, int] = {}
         self._last_second = 0
         self._settled: set[int] = set()
+        try:
+            self._fill(clients, topics)
+        except BaseException:
+            self.close()
+            raise
+
+    def _fill(self, clients: int, topics: int) -> None:
         remote = self.start()
         for _ in range(topics):
             self.do(remote, ("topics.new_topic", f"t{next(self._names)}"))

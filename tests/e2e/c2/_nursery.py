@@ -244,7 +244,7 @@ def main() -> None:
             os._exit(1)
         children.add(pid)
         children -= {child for child in children if os.waitpid(child, os.WNOHANG)[0]}
-    for child in children:
+    for child in children:  # those that have ended are still there, as nobody has waited for them
         os.kill(child, signal.SIGKILL)
 
 

@@ -222,7 +222,7 @@ def test_readiness_follows_the_database_and_servers_share_it(
         broker = mosquitto()
         one = c2_server(broker, database=database.empty())
         copy = tmp_path / "copy"
-        subprocess.run_c2(["cp", "-r", one.data, copy], check=True)
+        subprocess.run(["cp", "-r", one.data, copy], check=True)
         two = c2_server(broker, data=copy, token=one.token)
         with one.client() as first, two.client() as second:
             assert first.post("/e4/topic/room").status_code == 200
@@ -256,6 +256,8 @@ def test_client_certificates_are_asked_for_on_both(
     with httpx.Client(base_url=server.url, verify=context) as client:
         assert client.get("/healthz").status_code == 200
         assert client.get("/e4/crypto-mode").status_code == 401  # and a token all the same
+    assert server.stop() == 0
+    assert server.complaints == []
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")

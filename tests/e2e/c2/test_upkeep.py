@@ -11,10 +11,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 import e4
 from e4 import crypto
 from e4.backend import get
+from e4.c2.storage import migrations
 from e4.mqtt import SecureClient
 from tests._broker import Brokers, until
 from tests._databases import PostgreSQL
@@ -202,3 +204,28 @@ def test_a_deployed_server_is_taken_over(c2_server: C2Servers, mosquitto: Broker
             secure.connect()
             assert client.post("/e4/topic/room").status_code == 200
             until(lambda: device.has_topic_key("room"), PATIENCE, "it has the new key")
+
+
+def test_an_older_database_is_refused_and_migrated(
+    c2_server: C2Servers, mosquitto: Brokers, tmp_path: Path
+) -> None:
+    server = c2_server(mosquitto(), start=False).make()
+    current, older = server.data / "c2.db", tmp_path / "older.db"
+    engine = create_engine(f"sqlite:///{older}")
+    with engine.begin() as connection:
+        migrations.to_revision(connection, "0001")
+    engine.dispose()
+    with sqlite3.connect(older) as database:
+        database.execute("ATTACH ? AS current", (str(current),))
+        for table in ("vault", "tokens"):
+            database.execute(f"INSERT INTO {table} SELECT * FROM current.{table}")
+    database.close()
+    older.replace(current)
+    server.launch()
+    assert server.wait() == 1
+    assert server.complaints == ["e4: the database is of an older version: run 'e4 c2 migrate --data DIR'"]
+    migrated = run("migrate", "--data", server.data)
+    assert (migrated.returncode, migrated.stderr) == (0, "")
+    server.start()
+    with server.client() as client:
+        assert client.get("/e4/topics/count").json() == {"count": "0"}

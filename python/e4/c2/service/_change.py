@@ -2,7 +2,7 @@
 
 What a command is protected under is fixed here, when it is queued: the versions of the client's and of
 C2's key that the client will hold when the command's turn comes. So whoever queues holds the client's row
-locked. Locks are taken in one order: topic, job, clients by their rows, then the log of events and audit.
+locked. Locks are taken in one order: topic, clients by their rows, jobs, then the log of events and audit.
 """
 
 from __future__ import annotations

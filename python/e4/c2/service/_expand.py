@@ -32,10 +32,10 @@ def start(change: Change, kind: JobKind, row: int, subject: str, version: int, t
         total: how many clients get it.
     """
     jobs = change.tx.jobs
-    # Before any client is locked: who works on the older job holds it while waiting for clients.
-    jobs.supersede_running(kind, row, change.now)
     id = jobs.new(kind, row, subject, version, total, change.now)
     expand(change, JobWork(id, kind, row, subject, version, total, 0, 0, change.now))
+    # After the clients are locked, as whoever works on the older job writes it after it has locked clients.
+    jobs.supersede_running(kind, row, change.now, below=id)
     change.finish_jobs()
     found = jobs.get(id)
     assert found is not None

@@ -16,7 +16,7 @@ from e4.c2.model import Call, Client, EventKind, ImportProgress
 from e4.c2.service._checks import Ref, check_topic, label, plain, read_ref
 from e4.c2.service._core import Core
 from e4.c2.service._registering import Wanted, check, register
-from e4.errors import DatabaseError, E4Error
+from e4.errors import DatabaseError, E4Error, InvalidRequest
 
 if TYPE_CHECKING:
     from e4.c2.service._change import Change
@@ -110,7 +110,9 @@ def _run(
             counts, refused = _transaction(core, call, operation, distinct, work)
             total += counts
             refusals += refused
-        total["refused"] += len(refusals)
+        if refusals:
+            total["refused"] += len(refusals)
+            _audit_refusals(core, call, operation, sorted(refusals))
         yield ImportProgress(
             total.total(),
             total["created"],
@@ -119,6 +121,11 @@ def _run(
             total["refused"],
             tuple(sorted(refusals)),
         )
+
+
+def _audit_refusals(core: Core, call: Call, operation: str, refusals: Refusals) -> None:
+    subject = f"lines {refusals[0][0]}-{refusals[-1][0]}: {len(refusals)} refused"
+    core.transact(lambda change: change.audit(call, operation, subject, InvalidRequest.__name__))
 
 
 def _distinct(items: list[Item[R]], identity: Callable[[R], object]) -> Iterator[list[Item[R]]]:

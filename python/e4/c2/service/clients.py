@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from e4.c2.auth import require
 from e4.c2.model import (
@@ -29,13 +30,14 @@ from e4.c2.service._checks import (
 )
 from e4.c2.service._core import Core
 from e4.c2.service._imports import ClientRow, import_clients
-from e4.c2.service._reading import check_batch, find_client, name_page, sources_of, topics_of
+from e4.c2.service._reading import check_batch, find_client, name_page
 from e4.c2.service._registering import check, register
 from e4.c2.service._resync import resync
 
 __all__ = ["Clients"]
 
 _LAST_COMMANDS = 10
+_EXPORT_CHUNK = 500
 
 
 class Clients:
@@ -187,15 +189,19 @@ class Clients:
 
     def _export(self) -> Iterator[ExportedClient]:
         with self._core.store.read() as tx:
-            for client in tx.clients.iterate():
-                yield ExportedClient(
-                    client.name,
-                    client.id,
-                    client.by_id,
-                    client.created_at,
-                    tuple(topic.name for topic in topics_of(tx, client)),
-                    tuple(source.name for source in sources_of(tx, client)),
-                )
+            clients = tx.clients.iterate()
+            while chunk := list(islice(clients, _EXPORT_CHUNK)):
+                rows = [client.row for client in chunk]
+                topics, links = tx.members.topic_names(rows), tx.links.source_names(rows)
+                for client in chunk:
+                    yield ExportedClient(
+                        client.name,
+                        client.id,
+                        client.by_id,
+                        client.created_at,
+                        tuple(topics.get(client.row, ())),
+                        tuple(links.get(client.row, ())),
+                    )
 
 
 def _reset(change: Change, clients: Iterable[Client]) -> None:

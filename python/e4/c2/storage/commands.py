@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, text, update
 
 from e4.c2.model import Command, CommandKind, CommandState
 from e4.c2.storage import bulk
@@ -53,6 +53,15 @@ _MARK_SENT: Final = """
     WHERE id = ? AND NOT EXISTS (
         SELECT 1 FROM clients WHERE clients.row = commands.client_row AND clients.base_version > ?)
 """
+_MARK_SENT_POSTGRESQL: Final = text("""
+    UPDATE commands SET state = 'sent', error = '', retry_at = 0, settled_at = :at, timestamp = sent.timestamp
+    FROM unnest(CAST(:id AS bigint[]), CAST(:timestamp AS bigint[]), CAST(:key_version AS integer[]))
+        AS sent(id, timestamp, key_version)
+    WHERE commands.id = sent.id AND NOT EXISTS (
+        SELECT 1 FROM clients
+        WHERE clients.row = commands.client_row AND clients.base_version > sent.key_version)
+    RETURNING commands.id
+""")
 _MARK_FAILED: Final = """
     UPDATE commands SET state = 'failed', error = ?, retry_at = ?, attempts = attempts + 1
     WHERE id = ? AND settled_at IS NULL
@@ -129,13 +138,21 @@ class Commands(Room):
             Those that are not settled by it: the client has been given another key (see `move_key_version`)
             while they went out under an older one, or they are gone.
         """
+        if self._postgresql:
+            values = {
+                "id": [command.id for command in sent],
+                "timestamp": [command.timestamp for command in sent],
+                "key_version": [command.key_version for command in sent],
+            }
+            done = set(self._connection.scalars(_MARK_SENT_POSTGRESQL, values | {"at": at}))
+            return frozenset(command.id for command in sent if command.id not in done)
         rows = [(at, timestamp, number, version) for number, timestamp, version in sent]
         if bulk.run(self._connection, _MARK_SENT, rows) == len(sent):
             return frozenset()
         numbers = {command.id for command in sent}
         for chunk in bulk.chunks(list(numbers)):
-            done = select(_o.id).where(self._among(_o.id, chunk), _o.state == CommandState.SENT)
-            numbers.difference_update(self._connection.scalars(done))
+            settled = select(_o.id).where(self._among(_o.id, chunk), _o.state == CommandState.SENT)
+            numbers.difference_update(self._connection.scalars(settled))
         return frozenset(numbers)
 
     def mark_failed(self, failed: Sequence[tuple[int, str, int]]) -> None:
@@ -187,6 +204,8 @@ class Commands(Room):
             query = query.where(_o.client_id == client)
         if state is not None:
             query = query.where(_o.state == state)
+            if state in (CommandState.QUEUED, CommandState.FAILED):
+                query = query.where(_PENDING)  # there is an index of these
         if job is not None:
             query = query.where(_o.job_id == job)
         if after_id is not None:
@@ -200,7 +219,7 @@ class Commands(Room):
         ).scalar_one()
         oldest: list[int] = []
         for state in (CommandState.QUEUED, CommandState.FAILED):
-            first = select(_o.created_at).where(_o.state == state).order_by(_o.id).limit(1)
+            first = select(_o.created_at).where(_PENDING, _o.state == state).order_by(_o.id).limit(1)
             oldest += self._connection.scalars(first)
         return count, min(oldest, default=None)
 
@@ -218,19 +237,14 @@ class Commands(Room):
         return self._count(_o.kind == int(CommandKind.SET_C2_KEY))
 
     def prune(self, before: int, limit: int) -> int:
-        """Delete commands settled before a time; looks at the oldest `limit` of each state.
+        """Delete commands settled before a time; looks at the oldest `limit` that are settled.
 
         Returns:
             How many were deleted; there may be more to delete when it is not 0.
         """
-        deleted = 0
-        for state in (CommandState.SENT, CommandState.SUPERSEDED):
-            oldest = (
-                select(_o.id, _o.settled_at).where(_o.state == state).order_by(_o.id).limit(limit).subquery()
-            )
-            old = select(oldest.c.id).where(oldest.c.settled_at < before)
-            deleted += self._connection.execute(delete(commands).where(_o.id.in_(old))).rowcount
-        return deleted
+        settled = select(_o.id, _o.settled_at).where(~_PENDING).order_by(_o.id).limit(limit).subquery()
+        old = select(settled.c.id).where(settled.c.settled_at < before)
+        return self._connection.execute(delete(commands).where(_o.id.in_(old))).rowcount
 
     def _waiting(self, new: Sequence[NewCommand]) -> dict[bytes, int]:
         """Until when clients' queues wait, for those that do."""

@@ -97,9 +97,18 @@ class Jobs(Room):
         row = self._connection.execute(query.order_by(_j.id.desc()).limit(1)).first()
         return None if row is None else _job(row)
 
-    def supersede_running(self, kind: JobKind, subject_row: int, at: int) -> int:
-        """End the running jobs of a kind about a subject: a newer one does the rest, or nothing is to do."""
+    def supersede_running(self, kind: JobKind, subject_row: int, at: int, *, below: int | None = None) -> int:
+        """End the running jobs of a kind about a subject: a newer one does the rest, or nothing is to do.
+
+        Args:
+            kind: of the jobs.
+            subject_row: row of the topic or client they are about.
+            at: milliseconds since the epoch.
+            below: id of the newer job, which goes on.
+        """
         running = and_(_j.kind == kind, _j.subject_row == subject_row, _j.state == JobState.RUNNING)
+        if below is not None:
+            running = and_(running, _j.id < below)
         values = {"state": JobState.SUPERSEDED, "finished_at": at}
         return self._connection.execute(update(jobs).where(running).values(values)).rowcount
 

@@ -5,11 +5,13 @@ The links *of* a client are the sources linked to it: so deployed tools count an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Select, delete, func, literal, select
 
 from e4.c2.model import Client
+from e4.c2.storage import bulk
 from e4.c2.storage.clients import CLIENT, Clients
 from e4.c2.storage.room import Room, cursor_text, if_new
 from e4.c2.storage.schema import clients, links
@@ -63,6 +65,15 @@ class Links(Room):
         if after_name is not None:
             query = query.where(_l.source_name > cursor_text(after_name))
         return self._clients(query)
+
+    def source_names(self, target_rows: Iterable[int]) -> dict[int, list[str]]:
+        """The names of many targets' sources, in order; targets without any are left out."""
+        found: dict[int, list[str]] = {}
+        for chunk in bulk.chunks(target_rows):
+            query = select(_l.target_row, _l.source_name).where(_l.target_row.in_(chunk))
+            for row, name in self._connection.execute(query.order_by(_l.target_row, _l.source_name)):
+                found.setdefault(row, []).append(name)
+        return found
 
     def targets_after(self, source_row: int, after_row: int, limit: int) -> list[Client]:
         """The next of a source's targets by row, locked, and still linked; fewer than `limit`: the last."""

@@ -24,24 +24,24 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 __all__ = ["among", "pairs"]
 
-_TYPES: Final = {int: BigInteger(), bytes: LargeBinary(), str: Text()}
+_TYPES: Final[dict[type, TypeEngine[Any]]] = {int: BigInteger(), bytes: LargeBinary(), str: Text()}
 
-_PAIRS: Final = {
-    "postgresql": text(
-        "SELECT * FROM unnest(CAST(:first AS bigint[]), CAST(:second AS bigint[])) AS p(first, second)"
-    ),
-    "sqlite": text(
-        "SELECT json_extract(value, '$[0]') AS first, json_extract(value, '$[1]') AS second FROM json_each(:pairs)"
-    ),
-}
+_PAIRS_SQLITE: Final = text(
+    "SELECT json_extract(value, '$[0]') AS first, json_extract(value, '$[1]') AS second"
+    " FROM json_each(:pairs)"
+)
+_PAIRS_POSTGRESQL: Final = text(
+    "SELECT * FROM unnest(CAST(:first AS bigint[]), CAST(:second AS bigint[])) AS p(first, second)"
+)
 
 
 def among(connection: Connection, member: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
     """Whether a column has one of the values, which are all of one type: int, bytes or str."""
-    kind = type(next(iter(values), 0))
+    kind = member.type.python_type
     if connection.dialect.name == "postgresql":
         return member == any_(literal(list(values), ARRAY(_TYPES[kind])))
     if kind is int:
@@ -51,9 +51,8 @@ def among(connection: Connection, member: ColumnElement[Any], values: Collection
 
 def pairs(connection: Connection, values: Collection[tuple[int, int]]) -> FromClause:
     """Pairs of numbers as a table of two columns, ``first`` and ``second``."""
-    name = connection.dialect.name
-    if name == "postgresql":
-        bound = _PAIRS[name].bindparams(first=[a for a, _ in values], second=[b for _, b in values])
+    if connection.dialect.name == "postgresql":
+        bound = _PAIRS_POSTGRESQL.bindparams(first=[a for a, _ in values], second=[b for _, b in values])
     else:
-        bound = _PAIRS[name].bindparams(pairs=json.dumps(list(values)))
+        bound = _PAIRS_SQLITE.bindparams(pairs=json.dumps(list(values)))
     return bound.columns(column("first", BigInteger), column("second", BigInteger)).subquery("given")

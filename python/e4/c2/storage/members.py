@@ -141,6 +141,16 @@ class Members(Room):
             after_client_row = rows[-1]
         return found
 
+    def topic_names(self, client_rows: Iterable[int]) -> dict[int, list[str]]:
+        """The names of many clients' topics, in order; clients without any are left out."""
+        found: dict[int, list[str]] = {}
+        for chunk in bulk.chunks(client_rows):
+            query = select(_m.client_row, _t.name).join(topics, _t.row == _m.topic_row)
+            query = query.where(_m.client_row.in_(chunk)).order_by(_m.client_row, _m.topic_sort, _t.name)
+            for row, name in self._connection.execute(query):
+                found.setdefault(row, []).append(name)
+        return found
+
     def _count(self, of: Any) -> int:
         query = select(func.count()).select_from(memberships).where(of)
         return self._connection.execute(query).scalar_one()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from e4.errors import DatabaseError
@@ -40,6 +40,7 @@ _SQLITE_TRANSIENT: Final = (
     "SQLITE_CONSTRAINT_PRIMARYKEY",
 )
 
+_LOST: Final = "the connection was lost"
 # By SQLSTATE, or by its class of two characters.
 _POSTGRESQL: Final = {
     "53100": "the disk is full",
@@ -52,7 +53,7 @@ _POSTGRESQL: Final = {
     "57P01": "the server is shutting down",
     "57P02": "the server has crashed",
     "57P03": "the server is starting or stopping",
-    "08": "the connection was lost",
+    "08": _LOST,
     "58": "the server's disk cannot be read or written",
     "XX": "the database is damaged",
 }
@@ -89,6 +90,8 @@ def problem(error: BaseException) -> DatabaseError:
     """The error to raise instead of a library's own."""
     if isinstance(error, PoolTimeout):
         return Transient("the database is busy: no free connection")
+    if isinstance(error, PendingRollbackError):
+        return DatabaseError(f"the database cannot be used: {_LOST}")
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     if isinstance(cause, sqlite3.Error):
         return _sqlite(cause)
@@ -100,9 +103,7 @@ def problem(error: BaseException) -> DatabaseError:
         return DatabaseError(f"the database cannot be used: {reason}")
     if type(cause).__name__ in ("OperationalError", "ConnectionTimeout"):
         text = str(cause).lower()
-        reason = next(
-            (words for sign, words in _CONNECTING.items() if sign in text), "the connection was lost"
-        )
+        reason = next((words for sign, words in _CONNECTING.items() if sign in text), _LOST)
         return DatabaseError(f"the database cannot be used: {reason}")
     return DatabaseError(f"the database refused: {type(cause).__name__}")
 

@@ -216,8 +216,8 @@ commands = Table(
     Column("retry_at", BigInteger, nullable=False, server_default=text("0")),  # 0: at once
     Column("settled_at", BigInteger),
     Column("timestamp", BigInteger),
-    Index("commands_state", "state", "id"),
     Index("commands_client", "client_id", "id"),
+    _some("commands_state", "state", "id", where="settled_at IS NULL"),
     _some("commands_pending", "client_id", "id", where="settled_at IS NULL"),
     _some("commands_due", "retry_at", "id", where="settled_at IS NULL"),
     _some("commands_topic", "topic_hash", where="settled_at IS NULL AND topic_hash IS NOT NULL"),

@@ -235,6 +235,8 @@ def _serve(
 
 
 def _run(configuration: Configuration, passphrase_file: Path | None, *, announce: bool) -> None:
+    # gRPC's core reads this when it is loaded. It would tell of every port scan, on stderr, in its own form.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from e4.c2.app import Server
 
     server = Server(configuration, read_passphrase(passphrase_file, configuration))

@@ -43,6 +43,7 @@ class TestClients:
         assert world.names() == [bytes(16).hex(), "a", "b", "c", "f"]
         assert world.audit()[2:] == [
             ("import_clients", "lines 1-3: 1 created, 1 replaced, 1 unchanged", "done"),
+            ("import_clients", "lines 4-6: 3 refused", "InvalidRequest"),
             ("import_clients", "lines 8-9: 2 created", "done"),
         ]
         assert sorted(world.events()[2:]) == [

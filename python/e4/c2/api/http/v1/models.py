@@ -195,7 +195,7 @@ class _Many(_Out):
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
         """The name in the description: `PageOfClient`."""
-        return cls.__name__ + params[0].__name__.removesuffix("Out")
+        return f"{cls.__name__}{params[0].__name__.removesuffix('Out')}"
 
 
 class PageOf(_Many, Generic[T]):

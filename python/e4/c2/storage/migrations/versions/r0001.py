@@ -201,9 +201,9 @@ def _commands_and_jobs() -> None:
         sa.PrimaryKeyConstraint("id", name="commands_key"),
         sqlite_autoincrement=True,
     )
-    _index("commands_state", "commands", "state", "id")
     _index("commands_client", "commands", "client_id", "id")
     pending = "settled_at IS NULL"
+    _index("commands_state", "commands", "state", "id", where=pending)
     _index("commands_pending", "commands", "client_id", "id", where=pending)
     _index("commands_due", "commands", "retry_at", "id", where=pending)
     _index("commands_topic", "commands", "topic_hash", where=f"{pending} AND topic_hash IS NOT NULL")
