@@ -17,11 +17,13 @@ from pathlib import Path
 import pytest
 
 from e4 import crypto
-from e4.cli import _demo_cast, _demo_story, main
+from e4.cli import _demo_cast, _demo_second, _demo_story, main
 from e4.cli._demo_cast import Event, Person
 from e4.cli._demo_print import Printer, abbreviated
+from e4.cli._demo_second import KeyServerStory
+from e4.cli._demo_stage import Stage
 from e4.cli._demo_story import Story
-from tests._broker import Broker, Brokers, free_port
+from tests._broker import Broker, Brokers, free_port, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -60,7 +62,33 @@ STORY = [
     "bob      receives it and refuses it: public key not found",
     "10. eve",
     "bob      receives it and refuses it: signature is not valid",
-    "All 10 steps ended as they must.",
+]
+SECOND_ACT = [
+    "The key server",
+    "11. bob, eve and alice",
+    "server   listens on https://127.0.0.1:",
+    "server   registers alice",
+    "12. The server makes a key",
+    "server   gives bob the key of house",
+    "wire     e4/",
+    "bob      applies it",
+    "alice    applies it",
+    "13. alice writes",
+    "bob      reads 'open window 3'",
+    "eve      reads 'open window 3'",
+    "14. The topic's key changes",
+    "server   makes key 2 and sends it to 3 clients",
+    "server   makes key 4 and sends it to 3 clients",
+    "alice    has sent",
+    "read: not one was lost",
+    "15. eve is to read no more",
+    "server   takes eve from house",
+    "eve      applies it",
+    "server   makes key 5 and sends it to 2 clients",
+    "bob      reads 'close window 3'",
+    "eve      receives it and cannot open it: topic key not found",
+    "16. What was done",
+    "All 16 steps ended as they must.",
 ]
 
 
@@ -76,9 +104,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def assert_told(output: str) -> None:
+def assert_told(output: str, *more: str) -> None:
     rest = output
-    for line in STORY:
+    for line in [*STORY, *(more or SECOND_ACT)]:
         _, found, rest = rest.partition(line)
         assert found, f"not told, or not in its place: {line}"
 
@@ -90,6 +118,12 @@ def assert_failed(result: subprocess.CompletedProcess[str], text: str, code: int
     assert text in result.stderr
 
 
+def server_port(output: str) -> int:
+    port = re.search(r"listens on https://127\.0\.0\.1:(\d+)", output)
+    assert port is not None
+    return int(port[1])
+
+
 def is_listening(port: int) -> bool:
     with socket.socket() as sock:
         sock.settimeout(1)
@@ -97,8 +131,8 @@ def is_listening(port: int) -> bool:
 
 
 class TestOnItsOwnBroker:
-    def test_tells_the_story(self) -> None:
-        result = run()
+    def test_tells_the_story(self, tmp_path: Path) -> None:
+        result = run(TMPDIR=str(tmp_path))
         assert (result.returncode, result.stderr) == (0, "")
         assert_told(result.stdout)
         assert "\x1b" not in result.stdout
@@ -107,6 +141,37 @@ class TestOnItsOwnBroker:
         port = re.search(r"broker   127\.0\.0\.1:(\d+), a broker started for this demo", result.stdout)
         assert port is not None
         assert not is_listening(int(port[1]))
+        assert not is_listening(server_port(result.stdout))
+        assert os.listdir(tmp_path) == []
+        flow = re.search(r"ok       (\d+) sent, (\d+) read: not one was lost", result.stdout)
+        assert flow is not None
+        assert int(flow[1]) == int(flow[2]) >= 40
+
+    def test_without_the_key_server(self) -> None:
+        program = (
+            "import sys; sys.modules['fastapi'] = None; from e4.cli import main; sys.exit(main(['demo']))"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, encoding="utf-8", timeout=90, check=False
+        )
+        assert (result.returncode, result.stderr) == (0, "")
+        assert_told(
+            result.stdout,
+            "There is a second act",
+            "pip install '.[demo,c2]'",
+            "All 10 steps ended as they must. 14 messages passed the broker, none in clear.",
+        )
+
+    def test_with_a_key_server_that_does_not_start(self, tmp_path: Path) -> None:
+        (tmp_path / "uvicorn").mkdir()
+        (tmp_path / "uvicorn/__init__.py").write_text("raise RuntimeError('out of order')")
+        result = run(PYTHONPATH=str(tmp_path))
+        assert_failed(result, "the key server of the demo does not start: ")
+        assert "ended as they must" not in result.stdout
+
+    def test_settings_of_the_user_do_not_count(self) -> None:
+        result = run(E4_C2_BROKER_HOST="broker.example", E4_C2_HTTP_ADDRESS="nonsense", E4_C2_URL="x")
+        assert (result.returncode, result.stderr) == (0, "")
 
     def test_with_the_reference_backend(self) -> None:
         result = run(E4_BACKEND="reference")
@@ -142,10 +207,17 @@ class TestOnItsOwnBroker:
         )
 
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-    @pytest.mark.parametrize("line", ["broker  ", "3. alice writes", "10. eve"])
-    def test_ends_on_interrupt(self, line: str) -> None:
+    @pytest.mark.parametrize(
+        "line", ["broker  ", "3. alice writes", "10. eve", "=== The key", "14. The topic"]
+    )
+    def test_ends_on_interrupt(self, line: str, tmp_path: Path) -> None:
         process = subprocess.Popen(
-            DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", stdin=subprocess.DEVNULL
+            DEMO,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+            env=os.environ | {"TMPDIR": str(tmp_path)},
         )
         assert process.stdout is not None
         told = ""
@@ -158,22 +230,27 @@ class TestOnItsOwnBroker:
         port = re.search(r"127\.0\.0\.1:(\d+)", told)
         assert port is not None
         assert not is_listening(int(port[1]))
+        assert os.listdir(tmp_path) == []
 
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-    def test_leaves_nothing_behind_when_killed(self) -> None:
-        process = subprocess.Popen(DEMO, stdout=subprocess.PIPE, encoding="utf-8", stdin=subprocess.DEVNULL)
+    @pytest.mark.parametrize("line", ["3. alice writes", "=== The key", "14. The topic"])
+    def test_leaves_nothing_behind_when_killed(self, line: str, tmp_path: Path) -> None:
+        process = subprocess.Popen(
+            DEMO,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+            env=os.environ | {"TMPDIR": str(tmp_path)},
+        )
         assert process.stdout is not None
         told = ""
-        while "3. alice writes" not in told:
+        while line not in told:
             told += process.stdout.readline()
         process.kill()
         process.communicate(timeout=20)
-        port = re.search(r"127\.0\.0\.1:(\d+)", told)
-        assert port is not None
-        deadline = time.monotonic() + 20
-        while is_listening(int(port[1])):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        ports = [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", told)]
+        assert ports
+        until(lambda: not any(map(is_listening, ports)) and not os.listdir(tmp_path), 30, "all has ended")
 
 
 @pytest.mark.mosquitto
@@ -184,8 +261,10 @@ class TestOnAnotherBroker:
         assert (result.returncode, result.stderr) == (0, "")
         assert_told(result.stdout)
         assert f"broker   127.0.0.1:{broker.port}, the broker given" in result.stdout
+        passed = re.search(r"(\d+) messages passed the broker, none in clear", result.stdout)
+        assert passed is not None
         log = broker.log()
-        assert len(re.findall(r"Received PUBLISH from \S+ \(d0, q2, r0", log)) == 14
+        assert len(re.findall(r"Received PUBLISH from \S+ \(d0, q2, r0", log)) == int(passed[1])
         assert not re.search(r"Received PUBLISH from \S+ \(d\d, q\d, r1", log)
         connected = re.findall(r"New client connected from \S+ as (\S+)", log)
         assert len(connected) > 7
@@ -320,12 +399,45 @@ class BobReadsSomethingElse(Person):
         return event
 
 
+class BobGetsNoKey(KeyServerStory):
+    def members(self) -> tuple[Person, ...]:
+        return self.cast.eve, self.cast.alice
+
+
+class EveKeepsTheKey(KeyServerStory):
+    def take_key_from(self, person: Person) -> None:
+        pass
+
+
+class AliceHasAnotherKey(KeyServerStory):
+    def register(self) -> None:
+        super().register()
+        self.remote.new_client("alice" + self._suffix, crypto.random_key())
+
+
+class TheServerIsGone(KeyServerStory):
+    def give_keys(self) -> None:
+        self.remote.close()
+        super().give_keys()
+
+
+class BobMissesAMessage(Person):
+    lost = False
+
+    def next_event(self, deadline: float) -> Event | None:
+        event = super().next_event(deadline)
+        if self.name == "bob" and not self.lost and event is not None and event.payload.endswith(b" 12"):
+            self.lost = True
+            return super().next_event(deadline)
+        return event
+
+
 class EveSendsTooLittle(Person):
     def impersonate(self, id: bytes, command: bytes, topic: str, text: str) -> bytes:
         return super().impersonate(id, command, topic, text)[:50]
 
 
-NOTHING_ARRIVES = (CommandsAreLost, BobIsNotSubscribed, BrokerDies)
+NOTHING_ARRIVES = (CommandsAreLost, BobIsNotSubscribed, BrokerDies, EveKeepsTheKey)
 
 
 @pytest.mark.mosquitto
@@ -337,11 +449,11 @@ class TestWhenSomethingComesOutOtherwise:
     @pytest.fixture
     def play(
         self, broker: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> Iterator[Callable[[type[Story] | type[Person]], tuple[int, str, str]]]:
+    ) -> Iterator[Callable[[type[Stage] | type[Person]], tuple[int, str, str]]]:
         """Play the demo with one class replaced: exit code, stdout, stderr."""
         people: list[Person] = []
 
-        def play(replacement: type[Story] | type[Person]) -> tuple[int, str, str]:
+        def play(replacement: type[Stage] | type[Person]) -> tuple[int, str, str]:
             base = replacement if issubclass(replacement, Person) else Person
 
             class Recorded(base):  # type: ignore[misc, valid-type]
@@ -352,6 +464,8 @@ class TestWhenSomethingComesOutOtherwise:
             monkeypatch.setattr(_demo_cast, "Person", Recorded)
             if issubclass(replacement, Story):
                 monkeypatch.setattr(_demo_story, "Story", replacement)
+            if issubclass(replacement, KeyServerStory):
+                monkeypatch.setattr(_demo_second, "KeyServerStory", replacement)
             timeout = "1.5" if replacement in NOTHING_ARRIVES else "15"
             code = main(["demo", "--broker", f"127.0.0.1:{broker.port}", "--timeout", timeout])
             return code, *capsys.readouterr()
@@ -377,6 +491,14 @@ class TestWhenSomethingComesOutOtherwise:
             (EveKnowsAlice, 8, "eve read 'close window 3'"),
             (BobKnowsEve, 9, "bob read 'open all doors'"),
             (EveSendsTooLittle, 10, "bob refused it for another reason: message is too short"),
+            (AliceHasAnotherKey, 12, "alice did not apply the command: message is not authentic"),
+            (BobGetsNoKey, 13, "bob refused the message: topic key not found"),
+            (
+                BobMissesAMessage,
+                14,
+                "bob read 'the temperature is 21, 13' instead of 'the temperature is 21, 12'",
+            ),
+            (EveKeepsTheKey, 15, "this is not the message expected on e4/"),
         ],
     )
     def test_says_which_step_failed(
@@ -405,6 +527,13 @@ class TestWhenSomethingComesOutOtherwise:
         code, _, stderr = play(AliceDies)
         assert (code, stderr) == (1, "e4: the process of alice has ended\n")
 
+    def test_the_key_server_is_gone(self, play: Callable[[type], tuple[int, str, str]]) -> None:
+        code, stdout, stderr = play(TheServerIsGone)
+        assert code == 1
+        assert stderr.startswith("e4: ")
+        assert stderr.count("\n") == 1
+        assert "ended as they must" not in stdout
+
     def test_shows_no_key(
         self, play: Callable[[type], tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -421,7 +550,8 @@ class TestWhenSomethingComesOutOtherwise:
             monkeypatch.setattr(crypto, name, recorded(getattr(crypto, name)))
         code, stdout, stderr = play(Story)
         assert (code, stderr) == (0, "")
-        assert len(set(made)) == 3 + 1 + 1 + 1 + 1 + 3  # clients, topic, eve's guess, topic, C2, shared
+        # Clients, topic, eve's guess, topic, C2, shared; in the second act the clients again.
+        assert len(set(made)) == 3 + 1 + 1 + 1 + 1 + 3 + 3
         for key in made:
             assert key[:8].hex() not in stdout
             assert key[-8:].hex() not in stdout

@@ -87,7 +87,7 @@ class KeyServerStory(Stage):
     def give_keys(self) -> None:
         """One after the other."""
         self.remote.new_topic(self.topic)
-        for person in self._everybody():
+        for person in self.members():
             self._server(f"gives {person.name} the key of {self.topic}")
             self.remote.new_topic_client(self._name(person), self.topic)
             self._on_wire(person.receiving_topic, None)
@@ -126,10 +126,7 @@ class KeyServerStory(Stage):
     def shut_out_eve(self) -> None:
         """The topic's key is taken from her, and changed, should she have kept it."""
         eve = self.cast.eve
-        self._server(f"takes eve from {self.topic}")
-        self.remote.remove_topic_client(self._name(eve), self.topic)
-        self._on_wire(eve.receiving_topic, None)
-        self._applies(eve)
+        self.take_key_from(eve)
         topic, job = self.remote.new_topic(self.topic)
         done = self._finished(job)
         self._server(f"makes key {topic.version} and sends it to {done.done} clients")
@@ -141,6 +138,13 @@ class KeyServerStory(Stage):
         self._refuses(eve, self._message, TopicKeyMissing, "cannot open it")
         self._ok("eve still receives the bytes, and can make nothing of them")
 
+    def take_key_from(self, person: Person) -> None:
+        """Have this person forget the topic's key."""
+        self._server(f"takes {person.name} from {self.topic}")
+        self.remote.remove_topic_client(self._name(person), self.topic)
+        self._on_wire(person.receiving_topic, None)
+        self._applies(person)
+
     def audit(self) -> None:
         """And nobody has changed the record."""
         check = self.remote.verify_audit()
@@ -150,6 +154,10 @@ class KeyServerStory(Stage):
         self._ok("who did what, and when; and not one key")
 
     # Who there is.
+
+    def members(self) -> tuple[Person, ...]:
+        """Who is given the topic's key."""
+        return self._everybody()
 
     def _everybody(self) -> tuple[Person, Person, Person]:
         """In the order in which the server sends to them: who reads has a new key before who writes."""

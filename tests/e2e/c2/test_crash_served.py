@@ -19,7 +19,7 @@ from tests.e2e._c2_server import PATIENCE, C2Server, C2Servers
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.slow, pytest.mark.timeout(300)]
 
-KILLS = 8
+KILLS = 6
 NAMES = [f"c{number}" for number in range(9)]
 TOPICS = ["plant/boiler", "plant/pump"]
 FAST = {
@@ -147,6 +147,6 @@ def test_killed_while_it_serves(c2_server: C2Servers, mosquitto: Brokers) -> Non
         seconds = [arrival.second for arrival in fleet.to(name)]
         assert seconds == sorted(seconds)
     late = [arrival.at - arrival.second for arrival in fleet.arrivals]
-    assert 0 <= min(late)
+    assert min(late) >= 0
     assert max(late) < 10  # seconds: of a busy machine
     fleet.close()

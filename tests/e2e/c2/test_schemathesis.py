@@ -40,10 +40,15 @@ class Target:
     """A server with something in it, and one who asks it."""
 
     def __init__(self, server: Keyserver, url: str) -> None:
-        self.url = url
         self.session = requests.Session()
         self.session.trust_env = False
-        self.headers = {"Authorization": f"Bearer {server.token(Role.ADMIN, name='first')}"}
+        token = server.token(Role.ADMIN, name="first")
+        headers = {"Authorization": f"Bearer {token}"}
+        self.reached: dict[str, Any] = {
+            "base_url": f"{url}/api/v1",
+            "session": self.session,
+            "headers": headers,
+        }
         server.add_clients("a", "b")
         for topic in ("t", "u"):
             server.service.topics.new_topic(server.call, topic)
@@ -82,7 +87,7 @@ schema = schemathesis.openapi.from_dict(_described())
 
 @schema.parametrize()
 @settings(
-    max_examples=8,
+    max_examples=6,
     derandomize=True,
     database=None,
     deadline=None,
@@ -90,12 +95,7 @@ schema = schemathesis.openapi.from_dict(_described())
     suppress_health_check=list(HealthCheck),
 )
 def test_any_request(case: schemathesis.Case, target: Target) -> None:
-    case.call_and_validate(
-        base_url=f"{target.url}/api/v1",
-        session=target.session,
-        headers=target.headers,
-        checks=checks_of(case),
-    )
+    case.call_and_validate(**target.reached, checks=checks_of(case))
 
 
 def test_one_request_after_the_other(target: Target) -> None:
@@ -104,7 +104,7 @@ def test_one_request_after_the_other(target: Target) -> None:
 
     class Sequence(Machine):  # type: ignore[misc,valid-type]
         def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
-            return {"base_url": f"{target.url}/api/v1", "session": target.session, "headers": target.headers}
+            return target.reached
 
         def validate_response(
             self, response: schemathesis.Response, case: schemathesis.Case, **_: Any
@@ -113,7 +113,7 @@ def test_one_request_after_the_other(target: Target) -> None:
 
     Sequence.run(
         settings=settings(
-            max_examples=10,
+            max_examples=6,
             stateful_step_count=12,
             derandomize=True,
             database=None,

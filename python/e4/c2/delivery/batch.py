@@ -143,6 +143,12 @@ class Batch:
         self._answers += 1
         self._fail(self._left[number][0], reason)
 
+    def give_up(self, reason: str) -> None:
+        """Take what has had no answer as refused."""
+        for number, (out, _) in enumerate(self._left):
+            if number not in self._done:
+                self._fail(out, reason)
+
     def sent(self) -> list[tuple[Outgoing, int]]:
         """The commands that are done, with the second they are dated with.
 

@@ -31,6 +31,7 @@ __all__ = ["Connection", "Sender", "SenderStatus"]
 
 _logger = logging.getLogger("e4.c2.delivery")
 
+_NARROWER = 8
 _LAST_MOMENT = 2.0  # seconds to write down what is known, after the connection was given up
 
 
@@ -128,6 +129,7 @@ class Sender(Worker):
         self._protector = Protector(vault, self._c2_keys if service.mode == "pubkey" else None)
         self._seconds: Seconds | None = None
         self._sent_now = SentNow()
+        self._limit = settings.batch
         self._sent = self._failed_count = self._superseded = 0
         self._pending: tuple[int, int | None] = (0, None)
 
@@ -184,7 +186,7 @@ class Sender(Worker):
         poll = self._settings.poll_seconds
         if self._seconds.behind() > 0:
             return min(self._seconds.wait(), poll)
-        with self._store.claim(self._settings.batch, self._clock()) as claim:
+        with self._store.claim(self._limit, self._clock()) as claim:
             if not claim.outgoing:
                 return poll
             try:
@@ -230,6 +232,7 @@ class Sender(Worker):
         except Exception as caught:  # what is known by now is written down first
             error = caught
         if batch.unknown:
+            self._narrow(batch, str(error))
             seconds.outlast(time.sleep)
         moved = self._settle(claim, batch, seconds)
         if error is None:
@@ -237,6 +240,18 @@ class Sender(Worker):
         if error is not None:
             raise error
         return moved
+
+    def _narrow(self, batch: Batch, reason: str) -> None:
+        """The connection was lost. If that goes on, find the command that it is lost over.
+
+        Some brokers end the connection where others would refuse one message. So fewer commands are sent at
+        once each time, and one that is alone when it happens has failed: it waits, and the others go on.
+        """
+        if batch.sent() or self.stopping:
+            return
+        if self._limit == 1:
+            batch.give_up(reason)
+        self._limit = max(1, self._limit // _NARROWER)
 
     def _settle(self, claim: Claim, batch: Batch, seconds: Seconds) -> bool:
         sent = batch.sent()
@@ -254,8 +269,10 @@ class Sender(Worker):
         self._superseded += len(batch.superseded)
         if sent:
             self._failures = 0  # the broker is there: the next wait for it is a first one
+            self._limit = self._settings.batch
         for out, reason, _ in failed:
-            _logger.warning("sender: command %d was not taken: %s", out.command, reason)
+            level = logging.DEBUG if out.attempts else logging.WARNING
+            _logger.log(level, "sender: command %d was not taken: %s", out.command, reason)
         return True
 
     def _retry_at(self, out: Outgoing) -> int:

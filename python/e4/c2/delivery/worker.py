@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 
-from e4.errors import DatabaseError, E4Error
+from e4.errors import E4Error
 
 __all__ = ["Worker", "delay_after"]
 
@@ -90,6 +90,8 @@ class Worker:
                 try:
                     self._woken.clear()
                     seconds = self.step()
+                    if self.error:
+                        _logger.info("%s: works again", self._name)
                     self._failures, self.error = 0, ""
                     if seconds > 0 and not self.stopping:
                         self.pause(seconds)
@@ -102,9 +104,8 @@ class Worker:
         self._failures += 1
         delay = delay_after(self._failures, *self._retry)
         if isinstance(error, E4Error):
-            first = str(error) != self.error
+            level = logging.DEBUG if str(error) == self.error else logging.WARNING  # each one once
             self.error = str(error)
-            level = logging.WARNING if first or isinstance(error, DatabaseError) else logging.DEBUG
             _logger.log(level, "%s: %s; trying again in %.1f seconds", self._name, error, delay)
         else:  # a defect: the log has where; what it says may not be for everybody
             self.error = f"unforeseen {type(error).__name__}: the log has more"

@@ -35,12 +35,6 @@ class Keys(Room):
         rows = self._connection.execute(query.where(_k.client_row == client_row).order_by(_k.version))
         return [StoredKey(version, KeyState(state), *rest) for version, state, *rest in rows]
 
-    def set_client_key_state(self, client_row: int, version: int, state: KeyState) -> None:
-        """Change a client's key's state."""
-        self._connection.execute(
-            update(client_keys).where(*_version(client_row, version)).values(state=state)
-        )
-
     def activate_client_key(self, client_row: int, version: int) -> bool:
         """Note that a key has reached its client: it is current, those below previous, its secret erased.
 

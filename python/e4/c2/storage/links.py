@@ -40,11 +40,6 @@ class Links(Room):
         query = delete(links).where(_l.source_row == source_row, _l.target_row == target_row)
         return self._connection.execute(query).rowcount > 0
 
-    def exists(self, source_row: int, target_row: int) -> bool:
-        """Whether a source is linked to a target."""
-        query = select(_l.source_row).where(_l.source_row == source_row, _l.target_row == target_row)
-        return self._connection.execute(query).first() is not None
-
     def count(self, target_row: int) -> int:
         """How many sources are linked to a target."""
         query = select(func.count()).select_from(links).where(_l.target_row == target_row)
@@ -70,7 +65,7 @@ class Links(Room):
         """The names of many targets' sources, in order; targets without any are left out."""
         found: dict[int, list[str]] = {}
         for chunk in bulk.chunks(target_rows):
-            query = select(_l.target_row, _l.source_name).where(_l.target_row.in_(chunk))
+            query = select(_l.target_row, _l.source_name).where(self._among(_l.target_row, chunk))
             for row, name in self._connection.execute(query.order_by(_l.target_row, _l.source_name)):
                 found.setdefault(row, []).append(name)
         return found

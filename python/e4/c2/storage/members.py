@@ -30,10 +30,6 @@ class Members(Room):
 
     __slots__ = ()
 
-    def add(self, client_row: int, topic_row: int, at: int) -> bool:
-        """Make a client a member; False if it is one."""
-        return bool(self.add_many([(client_row, topic_row)], at))
-
     def add_many(self, rows: Iterable[tuple[int, int]], at: int) -> set[tuple[int, int]]:
         """Make clients members of topics, given as pairs of rows (client, topic); those that are new."""
         new: set[tuple[int, int]] = set()
@@ -53,10 +49,6 @@ class Members(Room):
             new.update(missing)
         return new
 
-    def remove(self, client_row: int, topic_row: int) -> bool:
-        """End a membership; False if there is none."""
-        return bool(self.remove_many([(client_row, topic_row)]))
-
     def remove_many(self, rows: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """End memberships, given as pairs of rows (client, topic); those that there were."""
         gone: set[tuple[int, int]] = set()
@@ -70,10 +62,6 @@ class Members(Room):
     def remove_all_of_client(self, client_row: int) -> int:
         """End all memberships of a client; how many there were."""
         return self._connection.execute(delete(memberships).where(_m.client_row == client_row)).rowcount
-
-    def exists(self, client_row: int, topic_row: int) -> bool:
-        """Whether a client is a member."""
-        return bool(self.existing([(client_row, topic_row)]))
 
     def existing(self, rows: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """Those of the pairs of rows (client, topic) that are memberships."""
@@ -146,7 +134,9 @@ class Members(Room):
         found: dict[int, list[str]] = {}
         for chunk in bulk.chunks(client_rows):
             query = select(_m.client_row, _t.name).join(topics, _t.row == _m.topic_row)
-            query = query.where(_m.client_row.in_(chunk)).order_by(_m.client_row, _m.topic_sort, _t.name)
+            query = query.where(self._among(_m.client_row, chunk)).order_by(
+                _m.client_row, _m.topic_sort, _t.name
+            )
             for row, name in self._connection.execute(query):
                 found.setdefault(row, []).append(name)
         return found

@@ -60,10 +60,6 @@ class Topics(Room):
             found.update((topic.name, topic) for topic in self._all(locked(query, share=share)))
         return found
 
-    def get_by_hash(self, topic_hash: bytes) -> Topic | None:
-        """The topic of a hash."""
-        return self._one(_SELECT.where(_t.hash == topic_hash))
-
     def by_rows(self, rows: Iterable[int]) -> dict[int, Topic]:
         """The topics of rows; those missing are left out."""
         found: dict[int, Topic] = {}

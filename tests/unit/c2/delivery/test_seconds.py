@@ -93,3 +93,17 @@ def test_an_announcement_that_failed_is_made_again() -> None:
     with pytest.raises(DatabaseError):
         use(seconds, FakeClaim([]))
     assert use(seconds, FakeClaim([])) == T0
+
+
+def test_a_second_of_which_not_all_is_known_is_outlasted_for_the_others() -> None:
+    seconds, store, clock = made(FakeStore(dialect="postgresql"))
+    use(seconds, FakeClaim([]))
+    seconds.outlast(clock.tick)
+    assert store.announced == [T0, T0 + 1]
+
+
+def test_a_process_alone_remembers_for_itself() -> None:
+    seconds, store, _ = made()
+    use(seconds, FakeClaim([]))
+    seconds.outlast(lambda wait: pytest.fail("it waits"))
+    assert store.announced == [T0]

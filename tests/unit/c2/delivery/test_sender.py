@@ -34,8 +34,9 @@ class Desk:
         self.store = FakeStore(list(commands))
         self.service = FakeService(self.store)
         self.publisher = FakePublisher()
+        self.vault = FakeVault()
         self.sender = Sender(
-            self.store, self.service, FakeVault(), lambda: self.publisher,  # type: ignore[arg-type]
+            self.store, self.service, self.vault, lambda: self.publisher,  # type: ignore[arg-type]
             SETTINGS.model_copy(update=settings), retain=True, clock=clock or self.clock,
         )  # fmt: skip
 
@@ -159,6 +160,60 @@ def test_what_the_broker_has_is_written_down_also_when_the_rest_goes_wrong() -> 
     with pytest.raises(DatabaseError):
         desk.sender.step()
     assert desk.service.sent == [(1, T0)]
+
+
+def test_a_command_over_which_the_connection_is_lost_again_and_again() -> None:
+    desk = Desk(*(outgoing(number, f"c{number}") for number in range(10)))
+    poison = desk.store.outbox[3].client_id.hex()
+
+    def lose(place: int) -> None:
+        if poison in desk.publisher.messages[place][0]:
+            desk.publisher.lose_after, desk.publisher.unanswered = place + 1, 1
+
+    desk.publisher.on_message = lose
+    losses = 0
+    while desk.store.outbox:
+        desk.clock.tick()
+        try:
+            desk.run()
+        except ConnectionLost:
+            losses += 1
+    assert losses < 10
+    assert [number for number, _ in desk.service.sent] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    ((number, reason, _),) = desk.service.failed
+    assert (number, reason) == (3, "the broker closed the connection")
+    assert desk.store.limits[-1] == SETTINGS.batch
+
+
+def test_several_processes_settle_what_is_known_in_the_next_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk(outgoing(1), outgoing(2, "bob"))
+    desk.store.dialect = "postgresql"
+    monkeypatch.setattr("time.sleep", desk.clock.tick)
+    desk.publisher.lose_after, desk.publisher.unanswered = 2, 1
+    with pytest.raises(ConnectionLost):
+        desk.sender.step()
+    # Nobody can use the second any more in which bob may have been sent something.
+    assert desk.store.announced == [T0, T0 + 1]
+    assert desk.service.sent == [(1, T0)]
+
+
+def test_a_stored_key_that_was_changed_fails_its_command_alone() -> None:
+    desk = Desk(outgoing(1), outgoing(2, "bob"))
+    opened = desk.vault.open_key
+
+    def open_key(table: str, row: int, version: int, sealed: bytes) -> bytes:
+        if row == desk.store.outbox[0].client_row:
+            raise DatabaseError("the key does not open")
+        return opened(table, row, version, sealed)
+
+    desk.vault.open_key = open_key  # type: ignore[method-assign]
+    assert desk.sender.step() == 0
+    assert desk.service.sent == [(2, T0)]
+    assert [(number, reason) for number, reason, _ in desk.service.failed] == [
+        (1, "it cannot be protected: the key does not open")
+    ]
 
 
 def test_commands_whose_subject_is_gone_are_superseded() -> None:

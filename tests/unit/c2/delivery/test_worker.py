@@ -52,12 +52,13 @@ def test_it_goes_on_at_once_while_there_is_more_and_then_waits_to_be_woken() -> 
 
 def test_errors_are_told_and_got_over(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "e4.c2.delivery"):
-        worker = Script(DatabaseError("the disk is full"), ValueError("with a secret in it"), 0, 60)
+        full = DatabaseError("the disk is full")
+        worker = Script(full, full, ValueError("with a secret in it"), 0, 60)
         worker.start()
-        until(lambda: worker.done == 4)
+        until(lambda: worker.done == 5)
         assert worker.stop(10)
     assert worker.error == ""
-    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "ERROR", "INFO"]
     assert "the disk is full" in caplog.records[0].message
 
 

@@ -245,7 +245,7 @@ class TestResync:
             client, topic = tx.clients.get("alice"), tx.topics.get("v")
             assert client is not None
             assert topic is not None
-            assert tx.members.remove(client.row, topic.row)
+            assert tx.members.remove_many([(client.row, topic.row)])
         world.service.clients.resync_client(call, "alice")
         kinds = [kind for kind, _, _ in world.queued()]
         tail = [] if world.mode == "symkey" else ["RESET_PUB_KEYS", "SET_PUB_KEY"]

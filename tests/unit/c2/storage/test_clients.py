@@ -116,7 +116,7 @@ def test_a_client_known_by_id_gets_its_name(store: Store) -> None:
         tx.clients.insert([NewClient(row, identity, identity.hex(), True, 1, 0, NOW)])
         (target,) = add_clients(tx, "target")
         topic = add_topic(tx)
-        tx.members.add(row, topic.row, NOW)
+        tx.members.add_many([(row, topic.row)], NOW)
         tx.links.add(row, target.row, NOW)
         tx.clients.set_name(row, "alice")
     with store.read() as tx:

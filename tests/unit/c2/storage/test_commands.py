@@ -243,6 +243,9 @@ def test_pending_id_keys(store: Store) -> None:
         tx.commands.mark_sent([Sent(first.id, 1, 1)], NOW)
         assert tx.commands.pending_id_keys(alice.id, 2) == 1
         assert tx.commands.pending_id_keys(alice.id, 4) == 0
+        assert tx.commands.pending_c2_keys() == 0
+        tx.commands.queue([plain(alice, CommandKind.SET_C2_KEY)])
+        assert tx.commands.pending_c2_keys() == 1
 
 
 def test_marking_nothing(store: Store) -> None:

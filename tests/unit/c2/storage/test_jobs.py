@@ -70,9 +70,9 @@ def test_a_newer_job_supersedes_the_running_ones_of_its_subject(store: Store) ->
         other = tx.jobs.new(JobKind.TOPIC_KEY, 2, "u", 2, 5, NOW)
         tx.commands.queue([plain(alice)._replace(job=first)])
         tx.jobs.advance(first, 1, 1, expanded=True)
-        assert tx.jobs.supersede_running(JobKind.TOPIC_KEY, 1, NOW + 1) == 1
-        assert tx.jobs.supersede_running(JobKind.TOPIC_KEY, 1, NOW + 1) == 0
         second = tx.jobs.new(JobKind.TOPIC_KEY, 1, "t", 3, 5, NOW + 1)
+        assert tx.jobs.supersede_running(JobKind.TOPIC_KEY, 1, NOW + 1, below=first) == 0
+        assert tx.jobs.supersede_running(JobKind.TOPIC_KEY, 1, NOW + 1, below=second) == 1
         superseded = tx.jobs.get(first)
         assert superseded is not None
         assert (superseded.state, superseded.done, superseded.finished_at) == (
@@ -89,6 +89,7 @@ def test_a_newer_job_supersedes_the_running_ones_of_its_subject(store: Store) ->
         work = tx.jobs.lock_next()
         assert work is not None
         assert work.id == other
+        assert tx.jobs.supersede_running(JobKind.TOPIC_KEY, 1, NOW + 1) == 1
 
 
 def test_pages_of_jobs(store: Store) -> None:

@@ -40,8 +40,6 @@ def test_a_version_that_is_gone_is_not_activated(store: Store) -> None:
         assert tx.keys.delete_client_keys(alice.row, version=2) == 1
         assert not tx.keys.activate_client_key(alice.row, 2)
         assert _states(tx, alice.row) == [(1, KeyState.CURRENT, None)]
-        tx.keys.set_client_key_state(alice.row, 1, KeyState.PREVIOUS)
-        assert _states(tx, alice.row) == [(1, KeyState.PREVIOUS, None)]
 
 
 def test_c2_keys(store: Store) -> None:

@@ -13,17 +13,13 @@ def test_members(store: Store) -> None:
     with store.write() as tx:
         alice, bob, carol = add_clients(tx, "alice", "bob", "carol")
         first, second = add_topic(tx, "first"), add_topic(tx, "second")
-        assert tx.members.add(alice.row, first.row, NOW)
-        assert not tx.members.add(alice.row, first.row, NOW)
+        assert tx.members.add_many([(alice.row, first.row)], NOW) == {(alice.row, first.row)}
         pairs = [(client.row, topic.row) for client in (alice, bob) for topic in (first, second)]
         assert tx.members.add_many([*pairs, *pairs], NOW) == set(pairs[1:])
-        assert tx.members.exists(bob.row, second.row)
-        assert not tx.members.exists(carol.row, second.row)
         assert tx.members.existing([*pairs, (carol.row, first.row)]) == set(pairs)
         assert tx.members.among(first.row, [alice.row, carol.row]) == {alice.row}
         assert (tx.members.count_of_client(alice.row), tx.members.count_of_topic(first.row)) == (2, 2)
-        assert tx.members.remove(bob.row, first.row)
-        assert not tx.members.remove(bob.row, first.row)
+        assert tx.members.remove_many([(bob.row, first.row)]) == {(bob.row, first.row)}
         assert tx.members.remove_many(pairs[:3]) == {pairs[0], pairs[1]}
         assert tx.members.remove_all_of_client(bob.row) == 1
         assert tx.members.remove_all_of_client(bob.row) == 0
@@ -48,6 +44,9 @@ def test_pages_of_members_go_by_name(store: Store) -> None:
         assert tx.members.clients_page(of_topic, None, 100) == clients
         assert tx.members.topics_offset(of_client, 1, 2) == made[1:3]
         assert tx.members.topics_page(of_client, None, 100) == made
+        names_of = tx.members.topic_names([client.row for client in clients])
+        assert names_of[of_client] == [topic.name for topic in made]
+        assert len(names_of) == len(clients)
         for position, client in enumerate(clients):
             assert tx.members.clients_page(of_topic, client.name, 2) == clients[position + 1 : position + 3]
         for position, topic in enumerate(made):
@@ -84,8 +83,6 @@ def test_links(store: Store) -> None:
         for source in sources:
             assert tx.links.add(source.row, target.row, NOW)
             assert not tx.links.add(source.row, target.row, NOW)
-        assert tx.links.exists(sources[0].row, target.row)
-        assert not tx.links.exists(target.row, sources[0].row)
         assert tx.links.count(target.row) == 3
         assert tx.links.count(sources[0].row) == 0
         assert tx.links.count_targets(sources[0].row) == 1
@@ -93,6 +90,7 @@ def test_links(store: Store) -> None:
         assert tx.links.sources_page(target.row, None, 10) == [big_b, a, b]
         assert tx.links.sources_page(target.row, "B", 1) == [a]
         assert tx.links.sources_offset(target.row, 1, 5) == [a, b]
+        assert tx.links.source_names([target.row, b.row]) == {target.row: ["B", "a", "b"]}
         assert tx.links.remove(b.row, target.row)
         assert not tx.links.remove(b.row, target.row)
         assert tx.links.sources_page(target.row, None, 10) == [big_b, a]

@@ -271,7 +271,7 @@ def test_a_member_that_leaves_while_a_job_waits_for_it_is_left_out(
 
     with one.write() as tx:
         tx.clients.lock("alice")
-        tx.members.remove(alice.row, topic.row)
+        tx.members.remove_many([(alice.row, topic.row)])
         tx.links.remove(carol.row, alice.row)
         future = meanwhile(walk)
         until(lambda: _waits(url), what="the job waits for the operation")
@@ -299,7 +299,7 @@ def test_clients_join_a_topic_together_and_a_rotation_waits(
             assert other.topics.lock("t", share=True) == topic
         future = meanwhile(rotate)
         until(lambda: _waits(url), what="the rotation waits for the client that joins")
-        tx.members.add(alice.row, topic.row, NOW)
+        tx.members.add_many([(alice.row, topic.row)], NOW)
     assert future.result(30) == 1
 
 

@@ -27,14 +27,12 @@ NAMES = [
 ]
 
 
-def test_by_name_and_by_hash(store: Store) -> None:
+def test_by_name_and_by_row(store: Store) -> None:
     with store.write() as tx:
         topic = add_topic(tx, "plant/boiler")
         for name in ("plant/boiler/", "plant", "plant/boiler\0", "\udfff"):
             assert tx.topics.get(name) is tx.topics.lock(name) is None
         assert tx.topics.lock("plant/boiler") == tx.topics.lock("plant/boiler", share=True) == topic
-        assert tx.topics.get_by_hash(topic.hash) == topic
-        assert tx.topics.get_by_hash(bytes(16)) is None
         assert tx.topics.by_rows([topic.row, 99]) == {topic.row: topic}
 
 

@@ -93,6 +93,13 @@ async def test_wrong_parameters(ask: Ask) -> None:
         await ask.refused("InvalidRequest", 400, "GET", f"{path}?cursor=-")
 
 
+async def test_parameters_that_are_none(ask: Ask) -> None:
+    said = await ask.refused("InvalidRequest", 400, "GET", "commands?statee=failed&limit=5")
+    assert said == "'statee' is no parameter of this operation"
+    await ask.refused("InvalidRequest", 400, "GET", "info?a=b")
+    await ask.refused("InvalidRequest", 400, "POST", "topics?name=t", {"name": "t"})
+
+
 async def test_too_large(ask: Ask) -> None:
     body = b'{"name":"' + b"a" * MAX_REQUEST + b'"}'
     headers = {"content-type": "application/json"}

@@ -29,8 +29,9 @@ alone has that id in hex as its name. Keys are only ever accepted, never given b
 to clients is queued with it, and leaves when the broker is there.
 
 Lists come in pages: `next` is the `cursor` of the following one. A change with an `Idempotency-Key` can be
-sent again: it is done once, and answered as at first, with `Idempotent-Replayed: true`. Errors are problem
-details (RFC 9457), with the error's name as `code`.
+sent again: it is done once, and answered as at first, with `Idempotent-Replayed: true`. Members and
+parameters that are not known are refused. Errors are problem details (RFC 9457), with the error's name as
+`code`.
 """
 
 _SUCCESS = {"204": "Done."}

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Header, Path, Query, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BeforeValidator, WithJsonSchema
 
 from e4.c2.api.feed import Feed
@@ -42,6 +43,7 @@ T = TypeVar("T")
 
 _NAME_MAX = 65535  # bytes of a topic's name; a client's is shorter, and checked by the service
 _KEY_MAX = 255
+_SHOWN = 100  # characters of what was given in an error
 _NUMBER_MAX = (1 << 63) - 1
 
 
@@ -143,6 +145,10 @@ def page_of(page: Page[Any]) -> Response:
 
 
 async def _reading(request: Request) -> Caller:
+    route: APIRoute = request.scope["route"]
+    unknown = request.query_params.keys() - {parameter.alias for parameter in route.dependant.query_params}
+    if unknown:  # a filter that is misspelt would give too much
+        raise InvalidRequest(f"{min(unknown)[:_SHOWN]!r} is no parameter of this operation")
     caller: Caller = request.scope["e4.caller"]
     return caller
 
