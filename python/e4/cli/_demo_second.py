@@ -70,7 +70,7 @@ class KeyServerStory(Stage):
 
     def register(self) -> None:
         """As clients in symmetric-key mode."""
-        self._server(f"listens on {self._url}, a process with a database of its own")
+        self._server(f"listens on {self._url}, with a database of its own")
         for person in self._everybody():
             key = crypto.random_key()
             person.join_symkey(key)

@@ -56,6 +56,8 @@ def register(change: Change, wanted: Sequence[Wanted]) -> list[Registered]:
         InvalidRequest: a client is there twice.
         Conflict: an id in hex is another client's name.
     """
+    if change.mode == "pubkey":
+        change.tx.keys.hold_c2_keys()  # or a client made now would be missed by a renewal of C2's key
     existing = _existing(change, wanted)
     ids = [existing[want.ref].id if want.ref in existing else want.id for want in wanted]
     if len(set(ids)) < len(ids):

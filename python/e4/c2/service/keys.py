@@ -104,6 +104,7 @@ def _renew(change: Change, client: Client) -> Client:
 
 def _renew_c2(change: Change) -> Job:
     tx = change.tx
+    tx.keys.hold_c2_keys(renew=True)
     version = tx.keys.c2_keys()[-1].version + 1
     private = crypto.random_curve25519_private_key()
     sealed = change.vault.seal("c2_keys", version, version, private)
@@ -120,7 +121,7 @@ def _confirm_c2(change: Change) -> None:
     if newest.state is not KeyState.CURRENT or tx.commands.pending_c2_keys():
         raise FailedPrecondition("C2's new key has not been sent to every client yet")
     below = tx.clients.count_below_c2_key_version(newest.version)
-    if below:  # registered while the key was changed
+    if below:
         raise FailedPrecondition(f"{below} clients have C2's older key: make a new key again, or resync them")
     if len(keys) > 1:
         tx.keys.delete_c2_keys(newest.version)

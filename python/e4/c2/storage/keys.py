@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from e4.c2.model import KeyState
 from e4.c2.storage import bulk
 from e4.c2.storage.room import Room
-from e4.c2.storage.schema import c2_keys, client_keys, topic_keys
+from e4.c2.storage.schema import c2_keys, client_keys, topic_keys, vault
 from e4.c2.storage.values import StoredC2Key, StoredKey
 
 __all__ = ["Keys"]
@@ -75,6 +75,14 @@ class Keys(Room):
         """Add a key pair of C2."""
         values = {"version": version, "state": state, "sealed": sealed, "public": public, "created_at": at}
         self._connection.execute(c2_keys.insert().values(values))
+
+    def hold_c2_keys(self, *, renew: bool = False) -> None:
+        """Have no new version of C2's key come, until this transaction ends.
+
+        Args:
+            renew: hold off, beside it, those who hold the versions so: to add one.
+        """
+        self._connection.execute(select(vault.c.mode).with_for_update(read=not renew))
 
     def c2_keys(self) -> list[StoredC2Key]:
         """C2's key pairs."""

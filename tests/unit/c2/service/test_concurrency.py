@@ -16,7 +16,7 @@ from e4 import crypto
 from e4.c2.model import JobState, Mode
 from e4.c2.service import Service, _expand
 from e4.c2.storage import Store, Transient
-from tests.unit.c2._world import CALL, World, new_key
+from tests.unit.c2._world import CALL, World, new_key, pubkey_only
 
 ROUNDS = 40
 NAMES = [f"c{number}" for number in range(8)]
@@ -191,3 +191,28 @@ def test_in_every_order_of_locks(world: World) -> None:
         names = {client.name for client in members.get_clients_for_topic(CALL, topic, 0, 100)}
         right = {name for name in NAMES if world.opens(world.devices[crypto.hash_id_alias(name)], topic)}
         assert right == names
+
+
+@pytest.mark.slow
+@pubkey_only
+def test_no_new_client_is_missed_by_a_new_c2_key(world: World, mode: Mode) -> None:
+    """Clients that are registered while C2's key is renewed: each begins with the new one, or is sent it."""
+    clients, keys = world.service.clients, world.service.keys
+    crowd = Crowd()
+    for number in range(10):
+
+        def register(which: str, number: int = number) -> None:
+            for step in range(3):
+                clients.new_client(CALL, f"c{number}-{which}-{step}", new_key(mode)[1])
+
+        crowd.at_once(
+            *(partial(register, which) for which in "abc"), lambda: keys.new_c2_key(CALL, force=True)
+        )
+    crowd.stop()
+    while world.service.run_jobs_once():
+        pass
+    with world.store.read() as tx:
+        newest = tx.keys.c2_keys()[-1].version
+        assert newest == 11
+        assert tx.clients.count_below_c2_key_version(newest) == 0
+        assert tx.clients.count() == 90
