@@ -28,8 +28,11 @@ _numbers = itertools.count()
 
 
 class _Metrics:
-    def request(self, *_: Any) -> None:
-        pass
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str]] = []  # operation and outcome
+
+    def request(self, api: str, operation: str, outcome: str, seconds: float) -> None:
+        self.requests.append((operation, outcome))
 
     def render(self) -> tuple[bytes, str]:
         return b"", "text/plain"
@@ -60,13 +63,14 @@ class Keyserver:
         vault = initialise(self.store, mode, "a passphrase for tests", 0, kdf=Kdf(1, 64, 1))
         self.service = Service(self.store, vault, notify=lambda: self.feed.notify())
         self.feed = Feed(self.service, poll_seconds=0.1)
+        self.metrics = _Metrics()
         self.authenticator = Authenticator(self.store, required=required, max_failed=max_failed)
         self.app = make_app(
             self.service,
             self.authenticator,
             self.feed,
             health=_Health(),  # type: ignore[arg-type]
-            metrics=_Metrics(),  # type: ignore[arg-type]
+            metrics=self.metrics,  # type: ignore[arg-type]
         )
 
     def close(self) -> None:

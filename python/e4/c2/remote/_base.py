@@ -23,8 +23,10 @@ class Base:
 
     _transport: Transport
 
-    def _one(self, kind: type[T], method: str, path: str, *, body: Any = None) -> T:
-        answer = self._transport.call(method, path, body=body)
+    def _one(
+        self, kind: type[T], method: str, path: str, *, body: Any = None, silence: float | None = None
+    ) -> T:
+        answer = self._transport.call(method, path, body=body, silence=silence)
         return self._read(lambda: from_json(kind, answer))
 
     def _list(self, kind: type[T], method: str, path: str, *, body: Any) -> list[T]:

@@ -26,6 +26,8 @@ from e4.c2.remote._requests import name_of
 
 __all__ = ["Records"]
 
+_LONG = 600.0  # seconds that the check of an audit of millions of rows may take
+
 
 class Records(Base):
     """What a server has done, does, and whom it obeys."""
@@ -130,7 +132,7 @@ class Records(Base):
 
     def verify_audit(self) -> AuditCheck:
         """Check the chain of the audit, row by row, on the server."""
-        return self._one(AuditCheck, "GET", "audit/verify")
+        return self._one(AuditCheck, "GET", "audit/verify", silence=_LONG)
 
     # --- Tokens
 

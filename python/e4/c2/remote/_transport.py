@@ -78,6 +78,7 @@ class Transport:
         body: Any = None,
         key: str | None = None,
         again: bool = True,
+        silence: float | None = None,
     ) -> Any:
         """Send a request, again after a lost connection or a 503, and read its answer.
 
@@ -87,6 +88,7 @@ class Transport:
             body: what `json` can write; None for no body.
             key: the idempotency key of a change; a random one if not given, none if empty.
             again: whether it may be sent again.
+            silence: as for `stream`.
 
         Returns:
             The answer's JSON; None where it has none.
@@ -102,7 +104,9 @@ class Transport:
         if body is not None:
             content = json.dumps(body, ensure_ascii=False).encode()
             headers["content-type"] = "application/json"
-        with self.stream(method, path, query=query, content=content, headers=headers, again=again) as answer:
+        with self.stream(
+            method, path, query=query, content=content, headers=headers, again=again, silence=silence
+        ) as answer:
             data = self.read(answer)
         if not data:
             return None

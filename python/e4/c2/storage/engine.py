@@ -73,8 +73,11 @@ class Engines:
         self._reader: Engine
         path = sqlite_path(url)
         if path is not None:
-            self._writer = _sqlite(path, begin="BEGIN IMMEDIATE", cache_kib=65536, read_only=read_only)
-            self._reader = _sqlite(path, begin="BEGIN", cache_kib=8192, read_only=read_only)
+            # Writers take turns (see `Store`), so that one connection is enough.
+            self._writer = _sqlite(path, writes=True, cache_kib=65536, connections=1, read_only=read_only)
+            self._reader = _sqlite(
+                path, writes=False, cache_kib=8192, connections=CONNECTIONS, read_only=read_only
+            )
         else:
             self._writer = _postgresql(url)
             self._reader = self._writer.execution_options(
@@ -118,15 +121,15 @@ def connect_to_file(path: Path, *, read_only: bool) -> sqlite3.Connection:
     )
 
 
-def _sqlite(path: Path, *, begin: str, cache_kib: int, read_only: bool) -> Engine:
+def _sqlite(path: Path, *, writes: bool, cache_kib: int, connections: int, read_only: bool) -> Engine:
     pragmas = [
         *([] if read_only else ["journal_mode=WAL", f"journal_size_limit={64 << 20}"]),
         "synchronous=FULL",
         "foreign_keys=ON",
         f"cache_size=-{cache_kib}",
         "temp_store=MEMORY",
-        "wal_autocheckpoint=4000",
-        f"query_only={int(begin == 'BEGIN')}",
+        "wal_autocheckpoint=16000",
+        f"query_only={int(not writes)}",
     ]
 
     def connect() -> sqlite3.Connection:
@@ -144,14 +147,15 @@ def _sqlite(path: Path, *, begin: str, cache_kib: int, read_only: bool) -> Engin
         creator=connect,
         poolclass=QueuePool,
         hide_parameters=True,
-        pool_size=CONNECTIONS,
+        pool_size=connections,
         max_overflow=0,
+        pool_use_lifo=True,
         pool_timeout=BUSY_SECONDS,
     )
 
     @event.listens_for(engine, "begin")
     def begins(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 

@@ -152,7 +152,9 @@ class Store:
         """
         with plainly():
             if self.dialect == "sqlite":
-                with self.connected_to_read() as connection:
+                # On the one connection that writes: what it has in memory stays valid, while that of others
+                # is void after every commit of it.
+                with self.connected_to_write() as connection:
                     ids = claims.claimable(connection, limit, now_ms)
                     outgoing = claims.outgoing(connection, ids, self._mode_of(connection))
                 yield Claim(outgoing, 0, self.write, lambda: None)

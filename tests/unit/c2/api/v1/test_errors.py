@@ -29,6 +29,25 @@ async def test_a_problems_members(ask: Ask) -> None:
     }
 
 
+async def test_operations_and_outcomes_are_counted(ask: Ask, server: Keyserver) -> None:
+    await ask.description()
+    server.metrics.requests.clear()
+    await ask.get("clients")
+    await ask("GET", "clients/nobody")
+    await ask("POST", "topics", {})
+    await ask("POST", "topics", {"name": "t"})
+    await ask("GET", "nothing")
+    await ask("POST", "import/clients", content=b"", headers={"content-type": "text/csv"})
+    assert server.metrics.requests == [
+        ("page_clients", "ok"),
+        ("get_client", "NotFound"),
+        ("new_topic", "InvalidRequest"),
+        ("new_topic", "ok"),
+        ("unknown", "NotFound"),
+        ("import_clients", "InvalidRequest"),
+    ]
+
+
 async def test_paths_and_methods_that_are_not_there(ask: Ask) -> None:
     await ask.refused("NotFound", 404, "GET", "nothing")
     await ask.refused("NotFound", 404, "GET", "clients/")
