@@ -16,7 +16,7 @@ import pytest
 from tests._broker import Brokers
 from tests._databases import PostgreSQL
 from tests._fleet import BROKER
-from tests.e2e.c2._crash import Killed, Remote, World
+from tests.e2e.c2._crash import SPEED, Killed, Remote, World
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -81,6 +81,16 @@ def test_killed_at_random_under_load(make_world: MakeWorld, database_url: str) -
         world.recovered()
 
 
+@pytest.mark.parametrize("point", ["after publish", "acknowledged", "before settling"])
+def test_the_next_process_does_not_use_the_second_of_the_killed_one(
+    make_world: MakeWorld, database_url: str, point: str
+) -> None:
+    world = make_world(database_url, speed=1.0)  # a process starts within a part of a second
+    for number in range(1, 4):
+        killed_at(world, (point, number))
+        world.recovered()
+
+
 def killed_soon(world: World, victim: Remote, *others: Remote) -> None:
     """Load servers, and kill one at any moment."""
     workers = world.work(victim, *others)
@@ -91,11 +101,14 @@ def killed_soon(world: World, victim: Remote, *others: Remote) -> None:
 
 
 @pytest.mark.postgresql
-def test_one_of_two_servers_is_killed(make_world: MakeWorld, postgresql: PostgreSQL) -> None:
+@pytest.mark.parametrize(("speed", "kills"), [(SPEED, 10), (1.0, 5)])
+def test_one_of_two_servers_is_killed(
+    make_world: MakeWorld, postgresql: PostgreSQL, speed: float, kills: int
+) -> None:
     url = postgresql.ready()
-    world = make_world(url, clients=9)
+    world = make_world(url, clients=9, speed=speed)
     one, two = world.start(), world.start()
-    for _ in range(12):
+    for _ in range(kills):
         killed_soon(world, one, two)
         world.check(two)  # it sends what the other has left
         one, two = two, world.start()

@@ -10,7 +10,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -30,8 +29,8 @@ MakeWorld = Callable[..., World]
 def make_world(mosquitto: Brokers, tmp_path: Path) -> Iterator[MakeWorld]:
     made: list[World] = []
 
-    def make(url: str, **options: Any) -> World:
-        made.append(World(tmp_path, url, mosquitto(*BROKER, persistent=True), **options))
+    def make(url: str, *, persistent: bool = False) -> World:
+        made.append(World(tmp_path, url, mosquitto(*BROKER, persistent=persistent)))
         return made[-1]
 
     yield make
@@ -45,7 +44,7 @@ def work_for(world: World, remote: Remote, operations: int) -> None:
 
 
 def test_the_broker_is_stopped_and_restarted(make_world: MakeWorld, database_url: str) -> None:
-    world = make_world(database_url)
+    world = make_world(database_url, persistent=True)
     remote = world.start()
     for _ in range(5):
         work_for(world, remote, 3)

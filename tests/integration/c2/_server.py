@@ -93,7 +93,8 @@ class Server:
         until(lambda: not self.busy(), timeout, f"the outbox is empty; {self.sender.status()}")
 
     def busy(self) -> bool:
-        """Whether something is left to send."""
+        """Whether something is left to send; not to be asked all the time."""
+        time.sleep(0.03)
         with self.store.read() as tx:
             return bool(tx.commands.pending()[0] or tx.jobs.page(None, 1, state=JobState.RUNNING))
 

@@ -14,8 +14,8 @@ from tests.integration.c2._server import Server
 
 @pytest.fixture
 def broker(mosquitto: Brokers) -> Broker:
-    """A broker that drops nothing, also not over its restart."""
-    return mosquitto(*BROKER, persistent=True)
+    """A broker that drops nothing while it runs."""
+    return mosquitto(*BROKER)
 
 
 @pytest.fixture

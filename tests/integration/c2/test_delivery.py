@@ -180,7 +180,9 @@ def test_a_broker_that_is_away_holds_nothing_up(make_server: MakeServer, mosquit
     until(lambda: server.sender.status().error == "", what="all is well")
 
 
-def test_a_broker_killed_again_and_again(make_server: MakeServer, broker: Broker, fleet: Fleet) -> None:
+def test_a_broker_killed_again_and_again(make_server: MakeServer, mosquitto: Brokers) -> None:
+    broker = mosquitto(*BROKER, persistent=True)
+    fleet = Fleet(broker)
     server = make_server(broker).start()
     names = [f"c{number}" for number in range(40)]
     for name in names:
@@ -203,6 +205,7 @@ def test_a_broker_killed_again_and_again(make_server: MakeServer, broker: Broker
     server.drained()
     assert_in_step(server, fleet, ("t",))
     assert CommandState.FAILED not in states(server)
+    fleet.close()
 
 
 def test_what_the_broker_refuses_fails_with_its_reason_and_holds_up_no_other(
@@ -211,7 +214,7 @@ def test_what_the_broker_refuses_fails_with_its_reason_and_holds_up_no_other(
     acl = tmp_path / "acl"
     denied = crypto.topic_for_id(crypto.hash_id_alias("alice"))
     acl.write_text(f"topic readwrite #\ntopic deny {denied}\n")
-    broker = mosquitto(*BROKER, f"acl_file {acl}")
+    broker = mosquitto(f"acl_file {acl}")
     fleet = Fleet(broker)
     server = make_server(broker).start()
     for name in ("alice", "bob"):
@@ -221,13 +224,11 @@ def test_what_the_broker_refuses_fails_with_its_reason_and_holds_up_no_other(
         server.service.clients.reset_client(CALL, name)
     everything_arrived(fleet, ["bob"], 1)
     until(lambda: CommandState.FAILED in states(server), what="alice's command has failed")
-    (command,) = server.service.commands.page_commands(CALL, state=CommandState.FAILED).items
-    assert command.client == "alice"
+    *later, command = [c for c in of("alice", server) if c.state != CommandState.SUPERSEDED]
+    assert command.state == CommandState.FAILED
     assert command.attempts >= 1
-    assert "authoriz" in command.error.lower()
-    # The second one of alice's waits behind it.
-    of_alice = server.service.commands.page_commands(CALL, client="alice").items
-    assert {c.state for c in of_alice if c.id > command.id} <= {CommandState.QUEUED}
+    assert "not authorized" in command.error
+    assert {c.state for c in later} <= {CommandState.QUEUED, CommandState.FAILED}  # they wait behind it
     until(lambda: all(c.state != CommandState.QUEUED for c in of("bob", server)), what="bob has his")
 
     acl.write_text("topic readwrite #\n")
@@ -246,7 +247,7 @@ def of(name: str, server: Server) -> list[Any]:
 def test_a_large_job_is_done_in_chunks_over_a_restart(
     make_server: MakeServer, broker: Broker, fleet: Fleet
 ) -> None:
-    count = 2500
+    count = 1500
     server = make_server(broker)
     for _ in server.service.clients.import_clients(
         CALL, ((n, f"c{n}", crypto.random_key()) for n in range(count))
@@ -260,14 +261,14 @@ def test_a_large_job_is_done_in_chunks_over_a_restart(
     assert job is not None
     assert (job.state, job.total, job.done) == (JobState.RUNNING, count, 0)
     server.sender.start()  # without the runner: the first chunk alone
-    until(lambda: server.service.jobs.get_job(CALL, job.id).done >= 1000, 30, "the first chunk is sent")
+    until(lambda: not server.pending(), 30, "the first chunk is sent")
+    assert server.service.jobs.get_job(CALL, job.id).done == 1000
     assert server.service.jobs.get_job(CALL, job.id).state == JobState.RUNNING
     server.stop()
     second = make_server(broker).start()
     second.drained(60)
     done = second.service.jobs.get_job(CALL, job.id)
     assert (done.state, done.done, done.queued, done.total) == (JobState.DONE, count, count, count)
-    second.sender.wake()
     until(
         lambda: len({arrival.topic for arrival in list(fleet.arrivals)}) == count, 30, "each has its command"
     )

@@ -231,8 +231,11 @@ class Sender(Worker):
                     batch.refused(outcome.number, str(outcome.error))
         except Exception as caught:  # what is known by now is written down first
             error = caught
-        if batch.unknown:
+        if not batch.unknown:
+            self._limit = self._settings.batch
+        elif not batch.sent() and not self.stopping:
             self._narrow(batch, str(error))
+        if batch.unknown:
             seconds.outlast(time.sleep)
         moved = self._settle(claim, batch, seconds)
         if error is None:
@@ -242,13 +245,11 @@ class Sender(Worker):
         return moved
 
     def _narrow(self, batch: Batch, reason: str) -> None:
-        """The connection was lost. If that goes on, find the command that it is lost over.
+        """The connection was lost with nothing done. If that goes on, find the command that it is lost over.
 
         Some brokers end the connection where others would refuse one message. So fewer commands are sent at
         once each time, and one that is alone when it happens has failed: it waits, and the others go on.
         """
-        if batch.sent() or self.stopping:
-            return
         if self._limit == 1:
             batch.give_up(reason)
         self._limit = max(1, self._limit // _NARROWER)
@@ -269,7 +270,6 @@ class Sender(Worker):
         self._superseded += len(batch.superseded)
         if sent:
             self._failures = 0  # the broker is there: the next wait for it is a first one
-            self._limit = self._settings.batch
         for out, reason, _ in failed:
             level = logging.DEBUG if out.attempts else logging.WARNING
             _logger.log(level, "sender: command %d was not taken: %s", out.command, reason)

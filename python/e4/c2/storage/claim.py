@@ -26,18 +26,18 @@ from e4.c2.storage.values import Outgoing
 __all__ = ["Claim", "claimable", "outgoing"]
 
 _RETRIES: Final = 4  # at most this part of a claim, 1/4, are commands that failed before
-_PAGE: Final = 500  # commands to look at, at least
+_PAGE: Final = 500  # commands to look at, at least, after a page with some that cannot be claimed
 
 # The next pending commands, each with the pending one before it in its client's queue.
 _NEXT: Final = """
     SELECT c.id, c.client_id, c.retry_at, (
         SELECT max(p.id) FROM commands p
         WHERE p.client_id = c.client_id AND p.id < c.id AND p.settled_at IS NULL)
-    FROM commands c WHERE c.settled_at IS NULL AND {due} LIMIT :limit {lock}
+    FROM commands c
+    WHERE c.settled_at IS NULL AND c.retry_at >= :retry_at AND c.retry_at <= :until
+    AND (c.retry_at, c.id) > (:retry_at, :id)
+    ORDER BY c.retry_at, c.id LIMIT :limit
 """
-_FRESH: Final = "c.retry_at = 0 AND c.id > :id ORDER BY c.id"
-_FAILED: Final = """c.retry_at > 0 AND c.retry_at <= :now
-    AND c.retry_at >= :retry_at AND (c.retry_at, c.id) > (:retry_at, :id) ORDER BY c.retry_at, c.id"""
 _FULL: Final = """
     SELECT c.id, c.client_id, c.client_row, cl.name, c.kind,
         CASE WHEN cl.base_version > c.key_version THEN cl.base_version ELSE c.key_version END,
@@ -103,25 +103,27 @@ def claimable(connection: Connection, limit: int, now: int) -> list[int]:
                 claimed[client_id] = number
                 ids.append(number)
 
-    fresh, failed = _Pages(connection, _FRESH, now), _Pages(connection, _FAILED, now)
+    fresh, failed = _Pages(connection, 0, 0), _Pages(connection, 1, now)
     take(failed.next(max(1, limit // _RETRIES)))
     for pages in (fresh, failed):
         while len(ids) < limit and not pages.ended:
-            take(pages.next(max(limit - len(ids), _PAGE)))
+            take(pages.next(limit - len(ids)))
     return sorted(ids)
 
 
 class _Pages:
-    """The pending commands that are due, page by page."""
+    """The pending commands whose next try is between two times, page by page."""
 
-    def __init__(self, connection: Connection, due: str, now: int) -> None:
+    def __init__(self, connection: Connection, since: int, until: int) -> None:
         self._connection = connection
-        lock = "FOR UPDATE OF c SKIP LOCKED" if connection.dialect.name == "postgresql" else ""
-        self._query = text(_NEXT.format(due=due, lock=lock))
-        self._values = {"now": now, "retry_at": 0, "id": 0}
+        self._query = _NEXT_LOCKED if connection.dialect.name == "postgresql" else _NEXT_PLAIN
+        self._values = {"retry_at": since, "id": 0, "until": until}
+        self._at_least = 0
         self.ended = False
 
     def next(self, limit: int) -> Sequence[Sequence[Any]]:
+        limit = max(limit, self._at_least)
+        self._at_least = _PAGE
         rows = self._connection.execute(self._query, self._values | {"limit": limit}).all()
         self.ended = len(rows) < limit
         if rows:
@@ -129,6 +131,8 @@ class _Pages:
         return rows
 
 
+_NEXT_PLAIN: Final = text(_NEXT)
+_NEXT_LOCKED: Final = text(_NEXT + "FOR UPDATE OF c SKIP LOCKED")
 _FULL_SQLITE: Final = text(_FULL.format(among="IN (SELECT value FROM json_each(:ids))"))
 _FULL_POSTGRESQL: Final = text(_FULL.format(among="= ANY(:ids)"))
 

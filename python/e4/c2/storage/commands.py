@@ -66,10 +66,12 @@ _MARK_FAILED: Final = """
     UPDATE commands SET state = 'failed', error = ?, retry_at = ?, attempts = attempts + 1
     WHERE id = ? AND settled_at IS NULL
 """
+# Not those that another sender has looked at: it may be waiting for one of ours.
 _MAKE_WAIT: Final = """
-    UPDATE commands SET retry_at = ?
-    WHERE client_id = (SELECT client_id FROM commands WHERE id = ?)
-    AND id > ? AND settled_at IS NULL AND retry_at < ?
+    UPDATE commands SET retry_at = ? WHERE id IN (
+        SELECT id FROM commands
+        WHERE client_id = (SELECT client_id FROM commands WHERE id = ?)
+        AND id > ? AND settled_at IS NULL AND retry_at < ? {lock})
 """
 
 
@@ -113,15 +115,14 @@ class Commands(Room):
         which: list[ColumnElement[bool]] = []
         if kinds is not None:
             which.append(_o.kind.in_(sorted(map(int, kinds))))
+        if topic_hash is not None:
+            which.append(_o.topic_hash == topic_hash)
         if source_id is not None:
             which.append(_o.source_id == source_id)
         if clients is None:
-            if topic_hash is not None:
-                which.append(_o.topic_hash == topic_hash)
-            return self._supersede(which, at)
-        if topic_hash is not None:
-            # The index of clients is the one to use; coalesce() hides the topic's, which they might prefer.
-            which.append(func.coalesce(_o.topic_hash, b"") == topic_hash)
+            return self._supersede(
+                [*which, _o.retry_at >= 0], at
+            )  # all: there is an index of what is pending
         return sum(
             self._supersede([*which, self._among(_o.client_id, ids)], at) for ids in bulk.chunks(clients)
         )
@@ -163,7 +164,8 @@ class Commands(Room):
         rows = [(loose_text(reason), retry_at, number) for number, reason, retry_at in failed]
         bulk.run(self._connection, _MARK_FAILED, rows)
         waits = [(retry_at, number, number, retry_at) for number, _, retry_at in failed]
-        bulk.run(self._connection, _MAKE_WAIT, waits)
+        lock = "FOR UPDATE SKIP LOCKED" if self._postgresql else ""
+        bulk.run(self._connection, _MAKE_WAIT.format(lock=lock), waits)
 
     def mark_superseded(self, ids: Iterable[int], at: int) -> None:
         """Settle pending commands that cannot be sent: what they are about is gone."""

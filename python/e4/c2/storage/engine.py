@@ -162,9 +162,20 @@ def _sqlite(path: Path, *, writes: bool, cache_kib: int, connections: int, read_
 
 def _postgresql(url: URL) -> Engine:
     arguments: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": "e4 c2"}
-    options = f"-c lock_timeout={BUSY_SECONDS}s -c timezone=UTC -c client_min_messages=warning"
     if "options" not in url.query:
-        arguments["options"] = options
+        settings = {
+            "lock_timeout": f"{BUSY_SECONDS}s",
+            # The locks of a process whose machine is gone are free after a minute.
+            "tcp_keepalives_idle": "30",
+            "tcp_keepalives_interval": "10",
+            "tcp_keepalives_count": "3",
+            "client_min_messages": "warning",
+            # Every statement is short and served by an index; plans for large scans only get in the way.
+            "random_page_cost": "1.1",
+            "jit": "off",
+            "max_parallel_workers_per_gather": "0",
+        }
+        arguments["options"] = " ".join(f"-c {name}={value}" for name, value in settings.items())
     return create_engine(
         url,
         hide_parameters=True,

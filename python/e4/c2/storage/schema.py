@@ -220,7 +220,6 @@ commands = Table(
     _some("commands_state", "state", "id", where="settled_at IS NULL"),
     _some("commands_pending", "client_id", "id", where="settled_at IS NULL"),
     _some("commands_due", "retry_at", "id", where="settled_at IS NULL"),
-    _some("commands_topic", "topic_hash", where="settled_at IS NULL AND topic_hash IS NOT NULL"),
     _some("commands_timestamp", "client_id", "timestamp", where="timestamp IS NOT NULL"),
     _some("commands_job", "job_id", "id", where="job_id IS NOT NULL"),
     _some("commands_job_pending", "job_id", where="settled_at IS NULL AND job_id IS NOT NULL"),

@@ -233,7 +233,10 @@ class Store:
         announced = connection.execute(
             select(c.sender, c.seconds).where(c.open, c.sender != self._sender)
         ).all()
-        free = text("SELECT pg_try_advisory_xact_lock_shared(:sender)")
+        free = text(
+            "SELECT CASE WHEN pg_try_advisory_lock_shared(:sender)"
+            " THEN pg_advisory_unlock_shared(:sender) ELSE false END"
+        )
         return max(
             (seconds for sender, seconds in announced if connection.scalar(free, {"sender": sender})),
             default=0,

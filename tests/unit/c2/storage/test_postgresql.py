@@ -109,6 +109,23 @@ def test_many_senders_send_everything_once_and_in_order(url: str) -> None:
     assert len(sent) == 30
 
 
+def test_a_refusal_does_not_wait_for_a_sender_that_has_looked_at_what_follows(
+    stores: tuple[Store, Store],
+) -> None:
+    one, two = stores
+    with one.write() as tx:
+        (alice,) = add_clients(tx, "alice")
+        tx.commands.queue([plain(alice), plain(alice)])
+    with one.claim(1, NOW) as first, two.claim(10, NOW) as second:
+        assert second.outgoing == []
+        with first.write() as tx:
+            tx.commands.mark_failed([(first.outgoing[0].command, "no", NOW + 5)])
+    assert claimed(two) == []
+    ids = [out.command for out in claimed(two, now=NOW + 5)]
+    assert len(ids) == 2
+    assert ids == sorted(ids)
+
+
 def test_operations_leave_claimed_commands_alone(stores: tuple[Store, Store]) -> None:
     one, two = stores
     with one.write() as tx:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from e4.errors import DatabaseError
 
 __all__ = ["OlderRevision", "check", "create", "head", "revision", "to_revision", "upgrade"]
 
+_one_at_a_time = threading.Lock()  # Alembic keeps what it is doing in a module
 _FOLDER: Final = Path(__file__).parent
 _LOCK: Final = 0xE4C2  # PostgreSQL: two processes that migrate at once take turns
 
@@ -81,6 +83,11 @@ def _known(found: str | None) -> None:
 
 def to_revision(connection: Connection, target: str = "head") -> None:
     """Run the revisions up to one, in the transaction of the connection."""
+    with _one_at_a_time:
+        _run(connection, target)
+
+
+def _run(connection: Connection, target: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -206,7 +206,6 @@ def _commands_and_jobs() -> None:
     _index("commands_state", "commands", "state", "id", where=pending)
     _index("commands_pending", "commands", "client_id", "id", where=pending)
     _index("commands_due", "commands", "retry_at", "id", where=pending)
-    _index("commands_topic", "commands", "topic_hash", where=f"{pending} AND topic_hash IS NOT NULL")
     _index("commands_timestamp", "commands", "client_id", "timestamp", where="timestamp IS NOT NULL")
     _index("commands_job", "commands", "job_id", "id", where="job_id IS NOT NULL")
     _index("commands_job_pending", "commands", "job_id", where=f"{pending} AND job_id IS NOT NULL")
