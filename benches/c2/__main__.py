@@ -39,17 +39,22 @@ def main(arguments: list[str] | None = None) -> int:
         "--rounds", type=int, default=5, help="rotations, and turns of what they are compared with"
     )
     parser.add_argument("--quick", action="store_true", help="2,000 members, 20,000 clients, 2 rounds")
+    parser.add_argument("--only", choices=sorted(_PARTS), help="only this part")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file as well")
     parser.add_argument("--report", action="store_true", help=f"write docs/{_PAGE.name}")
     parser.add_argument("--check", action="store_true", help="exit with 1 unless every target is reached")
     options = parser.parse_args(arguments)
+    if options.report and (options.quick or options.only):
+        parser.error("--report wants all parts, without --quick and --only")
     if options.quick:
         options.members, options.clients, options.rounds = 2_000, 20_000, 2
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for measure in (_rotations, _far_rotations, _large):
-            for figure in measure(folder / measure.__name__, options):
+        for part, measure in _PARTS.items():
+            if options.only not in (None, part):
+                continue
+            for figure in measure(folder / part, options):
                 figures.append(figure)
                 print(_line(figure), flush=True)
     if options.json:
@@ -124,6 +129,9 @@ def _large(folder: Path, options: argparse.Namespace) -> list[Figure]:
         Figure(f"memory of the server before it, {clients}", before / 2**20, "MiB"),
         Figure("memory it grows by meanwhile", growth, "MiB", "flat: under 32", growth < 32),
     ]
+
+
+_PARTS = {"near": _rotations, "far": _far_rotations, "large": _large}
 
 
 def _line(figure: Figure) -> str:

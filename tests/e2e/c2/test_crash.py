@@ -16,7 +16,7 @@ import pytest
 from tests._broker import Brokers
 from tests._databases import PostgreSQL
 from tests._fleet import BROKER
-from tests.e2e.c2._crash import SPEED, Killed, Remote, World
+from tests.e2e.c2._crash import Killed, Remote, World
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -101,18 +101,35 @@ def killed_soon(world: World, victim: Remote, *others: Remote) -> None:
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize(("speed", "kills"), [(SPEED, 10), (1.0, 5)])
-def test_one_of_two_servers_is_killed(
-    make_world: MakeWorld, postgresql: PostgreSQL, speed: float, kills: int
-) -> None:
-    url = postgresql.ready()
-    world = make_world(url, clients=9, speed=speed)
-    one, two = world.start(), world.start()
-    for _ in range(kills):
-        killed_soon(world, one, two)
-        world.check(two)  # it sends what the other has left
-        one, two = two, world.start()
-    one.kill()
-    two.kill()
-    world.close()
-    postgresql.drop(url)
+class TestOneOfTwoServers:
+    """Two on one PostgreSQL database, and one of them is killed: the other sends what it has left."""
+
+    @pytest.fixture
+    def database_url(self, postgresql: PostgreSQL) -> Iterator[str]:
+        url = postgresql.ready()
+        yield url
+        postgresql.drop(url)
+
+    def test_at_random_under_load(self, make_world: MakeWorld, database_url: str) -> None:
+        world = make_world(database_url, clients=9)
+        one, two = world.start(), world.start()
+        for _ in range(10):
+            killed_soon(world, one, two)
+            world.check(two)
+            one, two = two, world.start()
+        one.kill()
+        two.kill()
+
+    @pytest.mark.parametrize("point", ["after publish", "acknowledged", "before settling"])
+    def test_with_commands_of_which_nothing_is_noted(
+        self, make_world: MakeWorld, database_url: str, point: str
+    ) -> None:
+        # The clock is slow enough for the other to go on within the same second, which it must not.
+        world = make_world(database_url, clients=9, speed=1.0)
+        other = world.start()
+        for number in range(1, 4):
+            victim = world.start((point, number))
+            for worker in world.work(victim, other):
+                worker.join(60)
+            world.check(other)
+        other.kill()
