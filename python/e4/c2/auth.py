@@ -72,6 +72,7 @@ class Authenticator:
         window: seconds.
         clock: milliseconds since the epoch; tokens expire by it.
         monotonic: seconds, for the window.
+        refused: told of each wrong token within the limit, with the address and the request's id.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class Authenticator:
         window: float = 60.0,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         monotonic: Callable[[], float] = time.monotonic,
+        refused: Callable[[str, str], None] = lambda peer, request_id: None,
     ) -> None:
         self._store = store
+        self._refused = refused
         self._required = required
         self._clock = clock
         self._failures = _Failures(max_failed, window, monotonic)
@@ -96,12 +99,13 @@ class Authenticator:
         """Whether credentials are needed."""
         return self._required
 
-    def actor_of(self, token: str | None, peer: str) -> Actor:
+    def actor_of(self, token: str | None, peer: str, request_id: str = "") -> Actor:
         """Whose token this is.
 
         Args:
             token: as presented; None if none was.
             peer: the address it came from, without a port.
+            request_id: of the request it came with.
 
         Raises:
             Unauthenticated: none, or one that is not known, has expired or was revoked.
@@ -112,7 +116,7 @@ class Authenticator:
         if token is None:
             raise Unauthenticated("credentials are missing")
         if len(token) > TOKEN_MAX:
-            return self._refuse(peer)
+            return self._refuse(peer, request_id)
         hashed = secret_hash(token)
         if self._failures.exceeded(peer) and not self._used_lately(hashed):
             raise TooManyAttempts
@@ -124,13 +128,14 @@ class Authenticator:
             or found.revoked_at is not None
             or (found.expires_at is not None and found.expires_at <= now)
         ):
-            return self._refuse(peer)
+            return self._refuse(peer, request_id)
         self._remember(hashed)
         return Actor(found.name, found.role, found.protect, found.id)
 
-    def _refuse(self, peer: str) -> Actor:
+    def _refuse(self, peer: str, request_id: str) -> Actor:
         if self._failures.add(peer):
             raise TooManyAttempts
+        self._refused(peer, request_id)
         raise Unauthenticated("credentials are not valid")
 
     def _used_lately(self, hashed: bytes) -> bool:

@@ -103,6 +103,19 @@ def test_every_request_is_one_line_of_the_log(c2_server: C2Servers, mosquitto: B
     assert "a-topic" not in json.dumps(lines)
 
 
+def test_a_wrong_token_is_in_the_audit(c2_server: C2Servers, mosquitto: Brokers) -> None:
+    server = c2_server(mosquitto())
+    wrong = "e4_" + "x" * 43
+    with server.client(wrong) as client:
+        answer = client.get("/e4/clients/count")
+        assert answer.status_code == 401
+    with server.client() as client:
+        row = client.get("/api/v1/audit?limit=1").json()["items"][0]
+    assert (row["operation"], row["outcome"]) == ("authenticate", "Unauthenticated")
+    assert row["request_id"] == answer.headers["x-request-id"]
+    assert wrong not in str(row)
+
+
 def test_without_authentication_anybody_on_this_machine_may_call(
     c2_server: C2Servers, mosquitto: Brokers
 ) -> None:

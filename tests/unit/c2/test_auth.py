@@ -176,6 +176,22 @@ class TestRefusals:
         with pytest.raises(TooManyAttempts):
             authenticator.actor_of(new_secret(), PEER)
 
+    def test_wrong_ones_are_audited_within_the_limit(self, service: Service, world: World) -> None:
+        authenticator = Authenticator(world.store, required=True, refused=service.audit.refused_token)
+        secret = new_secret()
+        for number in range(15):
+            with pytest.raises((Unauthenticated, TooManyAttempts)):
+                authenticator.actor_of(secret, PEER, f"request-{number}")
+        with pytest.raises(Unauthenticated):
+            authenticator.actor_of(None, PEER, "without")
+        rows = service.audit.page_audit(CALL).items
+        assert [row.request_id for row in rows] == [f"request-{number}" for number in reversed(range(10))]
+        assert {(row.actor, row.peer, row.operation, row.outcome) for row in rows} == {
+            ("", PEER, "authenticate", "Unauthenticated")
+        }
+        assert secret not in repr(rows)
+        assert service.audit.verify_audit(CALL).broken is None
+
     def test_a_request_without_credentials_is_no_attempt(self, authenticator: Authenticator) -> None:
         for _ in range(50):
             with pytest.raises(Unauthenticated):

@@ -85,6 +85,6 @@ def admit(authenticator: Authenticator, header: str | None, peer: str, request_i
         Unauthenticated: no credentials where they are required, or bad ones.
         TooManyAttempts: too many bad ones came from that address.
     """
-    actor = authenticator.actor_of(bearer(header), peer)
+    actor = authenticator.actor_of(bearer(header), peer, request_id)
     _caller.get([]).append(actor.name)
     return Call(actor, request_id, peer)

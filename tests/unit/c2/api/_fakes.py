@@ -76,7 +76,7 @@ class FakeAuthenticator:
         self.good = "good"
         self.peers: list[str] = []
 
-    def actor_of(self, token: str | None, peer: str) -> Actor:
+    def actor_of(self, token: str | None, peer: str, request_id: str = "") -> Actor:
         self.peers.append(peer)
         if not self.required:
             return ANYBODY
