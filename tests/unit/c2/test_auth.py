@@ -177,7 +177,7 @@ class TestRefusals:
             authenticator.actor_of(new_secret(), PEER)
 
     def test_wrong_ones_are_audited_within_the_limit(self, service: Service, world: World) -> None:
-        authenticator = Authenticator(world.store, required=True, refused=service.audit.refused_token)
+        authenticator = Authenticator(world.store, required=True, refused=service.refused_token)
         secret = new_secret()
         for number in range(15):
             with pytest.raises((Unauthenticated, TooManyAttempts)):

@@ -64,7 +64,7 @@ class Running:
             required=settings.auth.required,
             max_failed=settings.auth.max_failed,
             window=settings.auth.failed_window_seconds,
-            refused=service.audit.refused_token,
+            refused=service.refused_token,
         )
         self._sender = Sender(
             store,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-
 from e4.c2 import audit
 from e4.c2.model import (
-    Actor,
     AuditCheck,
     AuditRow,
     Call,
@@ -17,18 +14,14 @@ from e4.c2.model import (
     JobState,
     Page,
     Right,
-    Role,
 )
 from e4.c2.service._change import Change
 from e4.c2.service._checks import Ref, page_size, read_number_cursor, read_ref
 from e4.c2.service._core import Core
 from e4.c2.service._reading import find_client, number_page
-from e4.errors import DatabaseError, InvalidRequest, NotFound, Unauthenticated
+from e4.errors import InvalidRequest, NotFound
 
 __all__ = ["Audit", "Commands", "Events", "Jobs"]
-
-_logger = logging.getLogger("e4.c2.service")
-_NOBODY = Actor("", Role.VIEWER, protect=False)
 
 
 class Commands:
@@ -141,21 +134,6 @@ class Audit:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-
-    def refused_token(self, peer: str, request_id: str) -> None:
-        """Keep that somebody presented a wrong token. Without a database it is not kept, and that is logged.
-
-        Args:
-            peer: the address it came from.
-            request_id: of the request it came with.
-        """
-        call = Call(_NOBODY, request_id, peer)
-        try:
-            self._core.transact(
-                lambda change: change.audit(call, "authenticate", "", Unauthenticated.__name__)
-            )
-        except DatabaseError as error:
-            _logger.warning("a wrong token is not in the audit: %s", error)
 
     def page_audit(self, call: Call, cursor: str | None = None, limit: int = 100) -> Page[AuditRow]:
         """A page of the audit, newest first. Raises `InvalidRequest`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from e4.c2.model import Call, Mode
+from e4.c2.model import Actor, Call, Mode, Role
 from e4.c2.service._change import Change
 from e4.c2.service._core import Core
 from e4.c2.service._expand import expand
@@ -21,6 +22,7 @@ from e4.c2.service.records import Audit, Commands, Events, Jobs
 from e4.c2.service.setup import mode_of
 from e4.c2.service.tokens import Tokens
 from e4.c2.service.topics import Topics
+from e4.errors import DatabaseError, Unauthenticated
 
 if TYPE_CHECKING:
     from e4.c2.storage import Outgoing, Store, Transaction
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from e4.c2.vault import Vault
 
 __all__ = ["Service"]
+
+_logger = logging.getLogger("e4.c2.service")
 
 
 class Service:
@@ -92,6 +96,21 @@ class Service:
         return take_over(
             self._core, call, source, passphrase, c2_private_key=c2_private_key, progress=progress
         )
+
+    def refused_token(self, peer: str, request_id: str) -> None:
+        """Keep that somebody presented a wrong token. Without a database it is not kept, and that is logged.
+
+        Args:
+            peer: the address it came from.
+            request_id: of the request it came with.
+        """
+        call = Call(Actor("", Role.VIEWER, protect=False), request_id, peer)
+        try:
+            self._core.transact(
+                lambda change: change.audit(call, "authenticate", "", Unauthenticated.__name__)
+            )
+        except DatabaseError as error:
+            _logger.warning("a wrong token is not in the audit: %s", error)
 
     def run_jobs_once(self) -> bool:
         """Queue one chunk of a job's commands; whether there may be more to do."""
