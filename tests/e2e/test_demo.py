@@ -226,8 +226,10 @@ class TestOnItsOwnBroker:
             told += process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=20)
-        assert process.returncode == 130
-        assert stderr in ("", "e4: interrupted\n")  # typer's versions differ in who hears of it
+        # To a shell both are 130: an exit with that code, or, seldom, Python ending itself with the signal.
+        assert process.returncode in (130, -signal.SIGINT)
+        if process.returncode == 130:
+            assert stderr in ("", "e4: interrupted\n")  # typer's versions differ in who hears of it
         port = re.search(r"127\.0\.0\.1:(\d+)", told)
         assert port is not None
         assert not is_listening(int(port[1]))
